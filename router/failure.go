@@ -1,0 +1,62 @@
+package router
+
+import (
+	"fmt"
+	"time"
+)
+
+// Class is what went wrong with an attempt, by the provider's own code rather than by status alone.
+type Class string
+
+// The classes of failure. Policy names them in retry_on.
+const (
+	ClassRateLimited Class = "rate_limited" // slow down; worth another credential, or a later try
+	ClassOverloaded  Class = "overloaded"   // the provider is out of capacity
+	ClassServerError Class = "server_error" // the provider failed
+	ClassTimeout     Class = "timeout"      // a deadline of ours or of the provider's passed
+	ClassConnection  Class = "connection"   // refused, reset, or cut before its end
+	ClassCredential  Class = "credential"   // the key is bad, forbidden, or out of credit
+	ClassBadRequest  Class = "bad_request"  // the call itself is refused: no other leg would take it better
+	ClassNotFound    Class = "not_found"    // the provider does not know the model
+	ClassCanceled    Class = "canceled"     // the caller left
+)
+
+// UpstreamError is one failed attempt.
+type UpstreamError struct {
+	Class      Class
+	Status     int           // the upstream's HTTP status, 0 if there was none
+	Code       string        // the provider's own code
+	Message    string        // the provider's own text, cut to a bounded length, secrets removed
+	RetryAfter time.Duration // the provider's hint, 0 if none
+	Err        error         // the cause, if it was ours or the network's
+}
+
+// Error says what failed, where possible in the provider's words.
+func (e *UpstreamError) Error() string {
+	s := string(e.Class)
+	if e.Status != 0 {
+		s += fmt.Sprintf(" (%d)", e.Status)
+	}
+	if e.Code != "" {
+		s += " " + e.Code
+	}
+	if e.Message != "" {
+		s += ": " + e.Message
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap gives the cause.
+func (e *UpstreamError) Unwrap() error { return e.Err }
+
+// FieldError is a request that a leg cannot carry: it names the caller's field and why.
+type FieldError struct {
+	Field  string // as the caller wrote it, for example "logit_bias" or "messages[2].content[0]"
+	Reason string
+}
+
+// Error names the field.
+func (e *FieldError) Error() string { return e.Field + ": " + e.Reason }

@@ -1,0 +1,39 @@
+package router
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"waybill/ledger"
+)
+
+// Upstream opens calls in one dialect. Each dialect's folder has one; package router/dialects lists them.
+type Upstream interface {
+	// Open makes exactly one attempt. It returns when the answer's headers have arrived, with a Reply to read,
+	// or with an *UpstreamError. Cancelling ctx ends the call.
+	Open(ctx context.Context, c Call) (Reply, error)
+}
+
+// Call is one attempt, ready to be sent.
+type Call struct {
+	Request   *Request
+	Attempt   string // attempt id, sent upstream as X-Client-Request-Id: "<request id>.<n>", n from 1
+	Model     ledger.Model
+	BaseURL   string // as the provider's own SDK takes it, without a slash at its end
+	Secret    string // the credential, sent in a header only
+	OutputCap int64  // tokens; always sent, in the dialect's own field
+	Client    *http.Client
+	Idle      time.Duration // longest wait between two bytes of the answer
+}
+
+// Reply is the answer to one attempt. It is read by one goroutine.
+type Reply interface {
+	// Next returns the next step. The end of a whole answer is io.EOF. An answer that stops before its dialect's
+	// end mark, or without a finish reason, is an *UpstreamError of class connection, never io.EOF.
+	Next() (Chunk, error)
+	// Usage is what the upstream has reported so far, and whether that figure is the final one.
+	Usage() (u ledger.Usage, final bool)
+	// Close ends the call upstream, whatever is left of it.
+	Close() error
+}
