@@ -1,0 +1,236 @@
+package sandbox
+
+import (
+	"cmp"
+	"net/http"
+	"strconv"
+)
+
+// geminiSpeaker words generateContent answers.
+type geminiSpeaker struct{}
+
+type geminiUsage struct {
+	Prompt        int              `json:"promptTokenCount"`
+	Candidates    int              `json:"candidatesTokenCount,omitempty"`
+	Total         int              `json:"totalTokenCount"`
+	Cached        int              `json:"cachedContentTokenCount,omitempty"`
+	Thoughts      int              `json:"thoughtsTokenCount,omitempty"`
+	PromptDetails []geminiModality `json:"promptTokensDetails"`
+	CacheDetails  []geminiModality `json:"cacheTokensDetails,omitempty"`
+}
+
+type geminiModality struct {
+	Modality string `json:"modality"`
+	Tokens   int    `json:"tokenCount"`
+}
+
+// geminiUsageOf includes cached tokens in the prompt and leaves thoughts out of the
+// candidates. Google's implicit cache has no writes: they are plain input here.
+func geminiUsageOf(a *answer, t Tokens) *geminiUsage {
+	if a.script.NoUsage {
+		return nil
+	}
+	prompt := t.Input + t.CacheRead + t.CacheWrite
+	u := &geminiUsage{
+		Prompt: prompt, Candidates: t.Output - t.Reasoning, Thoughts: t.Reasoning, Cached: t.CacheRead,
+		Total: prompt + t.Output, PromptDetails: []geminiModality{{"TEXT", prompt}},
+	}
+	if t.CacheRead > 0 {
+		u.CacheDetails = []geminiModality{{"TEXT", t.CacheRead}}
+	}
+	return u
+}
+
+type geminiAnswer struct {
+	Candidates []geminiCandidate `json:"candidates,omitempty"`
+	Feedback   *geminiFeedback   `json:"promptFeedback,omitempty"`
+	Usage      *geminiUsage      `json:"usageMetadata,omitempty"`
+	Version    string            `json:"modelVersion"`
+	ID         string            `json:"responseId"`
+}
+
+type geminiFeedback struct {
+	Reason string `json:"blockReason"`
+}
+
+type geminiCandidate struct {
+	Content *geminiParts `json:"content,omitempty"`
+	Finish  string       `json:"finishReason,omitempty"`
+	Index   int          `json:"index"`
+}
+
+type geminiParts struct {
+	Parts []geminiTextPart `json:"parts"`
+	Role  string           `json:"role"`
+}
+
+type geminiTextPart struct {
+	Text      string `json:"text"`
+	Thought   bool   `json:"thought,omitempty"`
+	Signature string `json:"thoughtSignature,omitempty"`
+}
+
+func (geminiSpeaker) answerID(id string) string { return id[:22] }
+
+func (geminiSpeaker) finish(c *choice) string {
+	switch c.end {
+	case endLength:
+		return "MAX_TOKENS"
+	case endRefusal, endFiltered:
+		return "SAFETY"
+	case endBlocked:
+		return "" // there is no candidate
+	}
+	return "STOP"
+}
+
+// body is one response, whole or a chunk of a stream.
+func (geminiSpeaker) body(a *answer, t Tokens, candidates []geminiCandidate) *geminiAnswer {
+	body := &geminiAnswer{Candidates: candidates, Usage: geminiUsageOf(a, t), Version: a.prompt.model, ID: a.id}
+	if a.choices[0].end == endBlocked {
+		body.Candidates, body.Feedback = nil, &geminiFeedback{"PROHIBITED_CONTENT"}
+	}
+	return body
+}
+
+// parts are a candidate's text after its thoughts, if they are shown. The signature is
+// on the last part, and only a model that has thought sends one. A refused candidate
+// has no content at all.
+func (geminiSpeaker) parts(a *answer, c *choice, text string, last bool) *geminiParts {
+	if c.end == endRefusal {
+		return nil
+	}
+	part := geminiTextPart{Text: text}
+	if last && c.reasoning > 0 {
+		part.Signature = signature(a)
+	}
+	return &geminiParts{Parts: []geminiTextPart{part}, Role: "model"}
+}
+
+func thoughtPart(c *choice) geminiTextPart { return geminiTextPart{Text: c.thought, Thought: true} }
+
+func (g geminiSpeaker) unary(a *answer) any {
+	candidates := make([]geminiCandidate, len(a.choices))
+	for i := range a.choices {
+		c := &a.choices[i]
+		content := g.parts(a, c, c.text, true)
+		if content != nil && c.thought != "" {
+			content.Parts = append([]geminiTextPart{thoughtPart(c)}, content.Parts...)
+		}
+		candidates[i] = geminiCandidate{Content: content, Finish: cmp.Or(a.script.Finish, g.finish(c)), Index: i}
+	}
+	return g.body(a, a.tokens(a.frames), candidates)
+}
+
+func (g geminiSpeaker) opening(out *frames, a *answer) {
+	var candidates []geminiCandidate
+	for i := range a.choices {
+		if c := &a.choices[i]; c.thought != "" {
+			content := &geminiParts{Parts: []geminiTextPart{thoughtPart(c)}, Role: "model"}
+			candidates = append(candidates, geminiCandidate{Content: content, Index: i})
+		}
+	}
+	if len(candidates) > 0 {
+		out.event("", g.body(a, a.tokens(0), candidates))
+	}
+}
+
+func (g geminiSpeaker) content(out *frames, a *answer, frame int) {
+	candidates := make([]geminiCandidate, len(a.choices))
+	for i := range a.choices {
+		c := &a.choices[i]
+		candidates[i] = geminiCandidate{Content: g.parts(a, c, a.piece(c, frame), false), Index: i}
+	}
+	out.event("", g.body(a, a.tokens(frame+1), candidates))
+}
+
+func (g geminiSpeaker) closing(out *frames, a *answer) {
+	candidates := make([]geminiCandidate, len(a.choices))
+	for i := range a.choices {
+		c := &a.choices[i]
+		content := g.parts(a, c, a.piece(c, max(0, a.frames-1)), true)
+		candidates[i] = geminiCandidate{Content: content, Finish: cmp.Or(a.script.Finish, g.finish(c)), Index: i}
+	}
+	out.event("", g.body(a, a.tokens(a.frames), candidates))
+}
+
+func (geminiSpeaker) terminator(out *frames, _ *answer) {
+	if out.array {
+		out.buf.WriteByte(']')
+	}
+}
+
+func (geminiSpeaker) ping(out *frames) { out.comment() }
+
+var geminiHeaders = http.Header{"Server": {"sandbox"}, "X-Content-Type-Options": {"nosniff"}}
+
+func (geminiSpeaker) header(h http.Header, _ string, _ *fault) {
+	for name, value := range geminiHeaders {
+		h[name] = value
+	}
+}
+
+type geminiError struct {
+	Error struct {
+		Code    int    `json:"code"`
+		Message string `json:"message"`
+		Status  string `json:"status"`
+		Details []any  `json:"details,omitempty"`
+	} `json:"error"`
+}
+
+const rpc = "type.googleapis.com/google.rpc."
+
+func (geminiSpeaker) failure(f *fault, _ string) any {
+	var body geminiError
+	body.Error.Code, body.Error.Message, body.Error.Status = f.status, f.message, f.class
+	type detail = map[string]any
+	add := func(d detail) { body.Error.Details = append(body.Error.Details, d) }
+	switch f.kind {
+	case InvalidKey:
+		add(detail{"@type": rpc + "ErrorInfo", "reason": f.code, "domain": "googleapis.com",
+			"metadata": detail{"service": "generativelanguage.googleapis.com"}})
+	case RateLimited:
+		add(detail{"@type": rpc + "QuotaFailure", "violations": []detail{{
+			"quotaMetric": "generativelanguage.googleapis.com/generate_content_requests",
+			"quotaId":     "GenerateRequestsPerMinutePerProjectPerModel", "quotaValue": "1000"}}})
+	case SpendLimit:
+		add(detail{"@type": rpc + "QuotaFailure", "violations": []detail{{
+			"quotaMetric": "generativelanguage.googleapis.com/monthly_spend",
+			"quotaId":     "SpendPerMonthPerProject"}}})
+	}
+	if f.retry > 0 {
+		seconds := strconv.FormatFloat(f.retry.Seconds(), 'f', -1, 64)
+		add(detail{"@type": rpc + "RetryInfo", "retryDelay": seconds + "s"})
+	}
+	if f.invalid != "" {
+		add(detail{"@type": rpc + "BadRequest", "fieldViolations": []detail{{"field": f.invalid, "description": f.message}}})
+	}
+	return &body
+}
+
+type geminiModel struct {
+	Name        string   `json:"name"`
+	Version     string   `json:"version"`
+	DisplayName string   `json:"displayName"`
+	InputLimit  int      `json:"inputTokenLimit"`
+	OutputLimit int      `json:"outputTokenLimit"`
+	Methods     []string `json:"supportedGenerationMethods"`
+	Temperature float64  `json:"temperature"`
+	Highest     float64  `json:"maxTemperature"`
+	Thinking    bool     `json:"thinking"`
+}
+
+func (geminiSpeaker) models(names []string) any {
+	list := struct {
+		Models []geminiModel `json:"models"`
+	}{make([]geminiModel, 0, len(names))}
+	for _, name := range names {
+		list.Models = append(list.Models, geminiModel{
+			Name: "models/" + name, Version: "001", DisplayName: name, InputLimit: 1_048_576,
+			OutputLimit: familyOf(Google, name).maxOutput, Methods: []string{"generateContent", "countTokens"},
+			Temperature: 1, Highest: 2, Thinking: true,
+		})
+	}
+	return list
+}
