@@ -4,7 +4,8 @@ import "waybill/ledger"
 
 // Inbound is a dialect as callers speak it: how a request is read and how an answer is written.
 type Inbound interface {
-	// Decode reads a body. What is malformed is a *FieldError.
+	// Decode reads a body. What is malformed is a *FieldError. The request keeps the body, and its strings
+	// point into it: the caller must not change it afterwards.
 	Decode(body []byte) (*Request, error)
 	// Writer starts an answer to one request. From says which dialect the upstream speaks: the caller's own is
 	// forwarded frame by frame, any other is translated.

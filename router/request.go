@@ -23,6 +23,8 @@ type Request struct {
 	Temperature *float64
 	TopP        *float64
 	TopK        *int64
+	Frequency   *float64 // penalty, −2 to 2
+	Presence    *float64 // penalty, −2 to 2
 	Stop        []string
 	Seed        *int64
 	N           int64  // answers wanted; 0 and 1 are one
@@ -33,6 +35,10 @@ type Request struct {
 	// Extra names the fields of the body that have no canonical form. A leg in the caller's own dialect
 	// forwards them; any other refuses them by name, so that nothing is lost silently.
 	Extra []string
+
+	// Hints are fields without a canonical form whose loss does not change the answer, each with what it is
+	// for. A leg in another dialect than the caller's leaves them out with a warning.
+	Hints []FieldError
 }
 
 // Role says who speaks in a Message.
@@ -54,9 +60,10 @@ type Message struct {
 // Part is one piece of a turn. Text is the only kind so far; a Part of another kind names itself in Kind and
 // keeps its bytes in Raw, so that a dialect that cannot carry it refuses it by name.
 type Part struct {
-	Kind string // "text", or the caller's dialect's own word for something else
-	Text string
-	Raw  json.RawMessage
+	Kind  string // "text", or the caller's dialect's own word for something else
+	Text  string
+	Raw   json.RawMessage
+	Field string // where the caller wrote it, for example "messages[2].content[0]"; set where Kind is not "text"
 }
 
 // Text makes a text part.
@@ -73,9 +80,13 @@ const (
 	FinishFiltered Finish = "content_filter" // refused or blocked by the provider
 )
 
-// Chunk is one step of an answer, as every upstream client reports it. A unary answer is one chunk.
+// Chunk is one step of an answer, as every upstream client reports it. A unary answer is one chunk. What it
+// points to is never written again: whoever holds a Chunk may keep it.
 type Chunk struct {
-	Frame   []byte // the upstream's bytes: an SSE frame with its blank line, or the whole unary body
+	// Frame is the upstream's bytes: an SSE frame with its blank line, or the whole unary body. Where one frame
+	// makes several steps, since answers come side by side, the last of them has it.
+	Frame   []byte
+	Index   int    // which of the answers, where several were asked for; counted from 0
 	Text    string // content that this step adds
 	Content bool   // this step carries content of any kind: text, reasoning, a tool call, a refusal
 	Finish  Finish // set on the step that says why the answer ended, else empty
@@ -83,4 +94,6 @@ type Chunk struct {
 	ID      string // the upstream's id of the answer, on the first step that names it
 	Model   string // the model that the upstream says answered, likewise
 	Tier    string // the service tier that the upstream says it used, likewise
+
+	Others []Chunk // the further answers of a unary reply, where several were asked for
 }

@@ -11,7 +11,8 @@ import (
 // Upstream opens calls in one dialect. Each dialect's folder has one; package router/dialects lists them.
 type Upstream interface {
 	// Open makes exactly one attempt. It returns when the answer's headers have arrived, with a Reply to read,
-	// or with an *UpstreamError. Cancelling ctx ends the call.
+	// or with an *UpstreamError. A *FieldError means that this leg cannot carry the request; then nothing was
+	// sent. Cancelling ctx ends the call; if its cause is an *UpstreamError, that is how the call failed.
 	Open(ctx context.Context, c Call) (Reply, error)
 }
 
@@ -29,11 +30,15 @@ type Call struct {
 
 // Reply is the answer to one attempt. It is read by one goroutine.
 type Reply interface {
-	// Next returns the next step. The end of a whole answer is io.EOF. An answer that stops before its dialect's
+	// Next returns the next step. The end of a whole answer is io.EOF; the dialect's end mark is no step, since
+	// Writer.End writes the caller's. An answer that stops before its dialect's
 	// end mark, or without a finish reason, is an *UpstreamError of class connection, never io.EOF.
 	Next() (Chunk, error)
 	// Usage is what the upstream has reported so far, and whether that figure is the final one.
 	Usage() (u ledger.Usage, final bool)
 	// Close ends the call upstream, whatever is left of it.
 	Close() error
+	// Warnings says what of the request this leg left out or altered, one sentence of ASCII each, beginning
+	// with the caller's field. They are known when the reply is opened.
+	Warnings() []string
 }
