@@ -20,7 +20,7 @@ import (
 
 // client speaks to a sandbox over real HTTP, in each provider's own words.
 type client struct {
-	t    *testing.T
+	t    testing.TB
 	root string
 	box  *sandbox.Sandbox
 }
