@@ -209,6 +209,8 @@ func answerTo(p *prompt, s *Script) (*answer, error) {
 		longest = max(longest, len(c.text))
 	}
 	switch {
+	case s.Verdict == VerdictBlocked:
+		a.frames = 0
 	case s.Chunks > 0:
 		a.frames = s.Chunks
 	case s.ChunkBytes > 0:

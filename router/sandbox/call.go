@@ -66,6 +66,7 @@ type register struct {
 
 	mu      sync.Mutex
 	journal *json.Encoder // nil without one
+	failed  error         // the first that the journal gave
 	last    int64
 	calls   []*Call
 }
@@ -143,9 +144,20 @@ func (r *register) write(event string, c *Call) error {
 		return nil
 	}
 	if err := r.journal.Encode(journalLine{event, c}); err != nil {
-		return fmt.Errorf("write the sandbox's journal: %w", err)
+		err = fmt.Errorf("write the sandbox's journal: %w", err)
+		if r.failed == nil {
+			r.failed = err
+		}
+		return err
 	}
 	return nil
+}
+
+// err is the journal's first failure.
+func (r *register) err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failed
 }
 
 // after copies the calls whose Seq is greater than seq.

@@ -97,6 +97,9 @@ func TestBrokenJournal(t *testing.T) {
 		if calls := c.box.Calls(); len(calls) != 1 {
 			t.Errorf("record %+v", calls)
 		}
+		if err := c.box.Err(); !errors.Is(err, full) {
+			t.Errorf("Err is %v", err)
+		}
 	})
 }
 

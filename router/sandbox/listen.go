@@ -53,14 +53,14 @@ func (s *Server) URL() string { return s.url }
 func (s *Server) BaseURL(provider string) string { return BaseURL(s.url, provider) }
 
 // Close drops all connections and waits until nothing listens any more. Calls that are
-// still being answered end as if their clients had left.
+// still being answered end as if their clients had left. It also returns Err.
 func (s *Server) Close() error {
 	err := s.http.Close()
 	if served := <-s.done; !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}
 	s.done <- http.ErrServerClosed // for a second Close
-	return err
+	return errors.Join(err, s.Err())
 }
 
 // Shutdown lets open calls end first, but not longer than ctx.

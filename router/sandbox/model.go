@@ -35,11 +35,11 @@ type family struct {
 type sampling uint8
 
 const (
-	samplingFree      sampling = iota
-	samplingDefault            // only their default values
-	samplingNever              // not at all
-	samplingNoEffort           // not at all, unless reasoning_effort is none
-	samplingNoNonDefs          // default values, unless reasoning_effort is none
+	samplingFree             sampling = iota
+	samplingDefault                   // only their default values
+	samplingNever                     // not at all
+	samplingNeverUnlessOff            // not at all, unless reasoning_effort is none
+	samplingDefaultUnlessOff          // default values, unless reasoning_effort is none
 )
 
 var (
@@ -58,13 +58,13 @@ var families = map[string][]family{
 		{name: "gpt-6-astra", maxOutput: 128_000, reasoning: true, sampling: samplingNever, efforts: effortsNoNone, noTools: true},
 		{name: "gpt-6.2-sol", maxOutput: 128_000, reasoning: true, sampling: samplingNever, efforts: effortsNoNone, noTools: true},
 		{name: "gpt-6.1-sol", maxOutput: 128_000, reasoning: true, sampling: samplingNever, efforts: effortsNoNone, noTools: true},
-		{name: "gpt-6.1-terra", maxOutput: 128_000, reasoning: true, sampling: samplingNoEffort, efforts: effortsAll, noTools: true},
-		{name: "gpt-6-sol", maxOutput: 128_000, reasoning: true, sampling: samplingNoEffort, efforts: effortsAll, noTools: true},
-		{name: "gpt-6-luna", maxOutput: 128_000, reasoning: true, sampling: samplingNoEffort, efforts: effortsAll, noTools: true},
-		{name: "gpt-5.6", maxOutput: 128_000, reasoning: true, sampling: samplingNoEffort, efforts: effortsAll, noTools: true},
-		{name: "gpt-5.5", maxOutput: 128_000, reasoning: true, sampling: samplingNoNonDefs, efforts: effortsAll},
-		{name: "gpt-5.4", maxOutput: 128_000, reasoning: true, sampling: samplingNoNonDefs, efforts: effortsAll},
-		{name: "gpt-5.2", maxOutput: 128_000, reasoning: true, sampling: samplingNoNonDefs, efforts: effortsAll},
+		{name: "gpt-6.1-terra", maxOutput: 128_000, reasoning: true, sampling: samplingNeverUnlessOff, efforts: effortsAll, noTools: true},
+		{name: "gpt-6-sol", maxOutput: 128_000, reasoning: true, sampling: samplingNeverUnlessOff, efforts: effortsAll, noTools: true},
+		{name: "gpt-6-luna", maxOutput: 128_000, reasoning: true, sampling: samplingNeverUnlessOff, efforts: effortsAll, noTools: true},
+		{name: "gpt-5.6", maxOutput: 128_000, reasoning: true, sampling: samplingNeverUnlessOff, efforts: effortsAll, noTools: true},
+		{name: "gpt-5.5", maxOutput: 128_000, reasoning: true, sampling: samplingDefaultUnlessOff, efforts: effortsAll},
+		{name: "gpt-5.4", maxOutput: 128_000, reasoning: true, sampling: samplingDefaultUnlessOff, efforts: effortsAll},
+		{name: "gpt-5.2", maxOutput: 128_000, reasoning: true, sampling: samplingDefaultUnlessOff, efforts: effortsAll},
 		{name: "gpt-5", maxOutput: 128_000, reasoning: true, sampling: samplingDefault, efforts: effortsClassic},
 		{name: "o4-mini", maxOutput: 100_000, reasoning: true, sampling: samplingDefault, efforts: effortsOSeries, noStop: true},
 		{name: "o3", maxOutput: 100_000, reasoning: true, sampling: samplingDefault, efforts: effortsOSeries, noStop: true},
@@ -120,9 +120,9 @@ func (f *family) refuses(isDefault bool, effort string) bool {
 		return !isDefault
 	case samplingNever:
 		return true
-	case samplingNoEffort:
+	case samplingNeverUnlessOff:
 		return effort != "none"
-	case samplingNoNonDefs:
+	case samplingDefaultUnlessOff:
 		return !isDefault && effort != "none"
 	}
 	return false

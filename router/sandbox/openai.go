@@ -263,7 +263,7 @@ func (openaiHearer) checkModel(v gjson.Result, f *family) *fault {
 		if !given(value) || !f.refuses(value.Num == parameter.neutral, effort.Str) {
 			continue
 		}
-		if f.sampling == samplingNever || f.sampling == samplingNoEffort {
+		if f.sampling == samplingNever || f.sampling == samplingNeverUnlessOff {
 			return unsupported(parameter.name, "")
 		}
 		return openaiFault(parameter.name, "unsupported_value", "Unsupported value: '%s' does not support %s with this model. Only the default (%v) value is supported.", parameter.name, value.Raw, parameter.neutral)

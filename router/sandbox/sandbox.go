@@ -147,6 +147,10 @@ func (s *Sandbox) Calls() []Call { return s.calls.after(0) }
 // CallsAfter copies the calls whose Seq is greater than seq.
 func (s *Sandbox) CallsAfter(seq int64) []Call { return s.calls.after(seq) }
 
+// Err is why the journal failed first, if it did: from then on calls are refused with
+// a 500, and those under way are cut.
+func (s *Sandbox) Err() error { return s.calls.err() }
+
 // BaseURL is the address of a provider as its own SDK takes it, for a sandbox
 // served at root, such as "http://127.0.0.1:9000".
 func BaseURL(root, provider string) string {

@@ -71,7 +71,6 @@ type violation struct {
 var (
 	anyText    = &shape{kinds: kindString}
 	anyInteger = &shape{kinds: kindInteger}
-	anyNumber  = &shape{kinds: kindInteger | kindNumber}
 	anyBool    = &shape{kinds: kindBoolean}
 	anyObject  = &shape{kinds: kindObject}
 	anyArray   = &shape{kinds: kindArray}
