@@ -89,6 +89,7 @@ type Chunk struct {
 	Index   int    // which of the answers, where several were asked for; counted from 0
 	Text    string // content that this step adds
 	Content bool   // this step carries content of any kind: text, reasoning, a tool call, a refusal
+	Report  bool   // this step reports usage and does nothing else
 	Finish  Finish // set on the step that says why the answer ended, else empty
 	Native  string // the provider's own word for Finish
 	ID      string // the upstream's id of the answer, on the first step that names it

@@ -1,0 +1,49 @@
+package anthropic
+
+import (
+	"github.com/tidwall/gjson"
+
+	"waybill/ledger"
+)
+
+// counts are the figures of a usage object.
+type counts struct {
+	input, output, thinking int64
+	cacheRead, cacheWrite   int64
+	hour                    int64 // inside cacheWrite: written for an hour
+	final                   bool
+}
+
+// read takes the figures over that a usage object has. Those of a later event are cumulative: they replace
+// earlier ones, field by field, and never add to them.
+func (n *counts) read(u gjson.Result, final bool) {
+	for _, f := range []struct {
+		name string
+		to   *int64
+	}{
+		{"input_tokens", &n.input},
+		{"output_tokens", &n.output},
+		{"output_tokens_details.thinking_tokens", &n.thinking},
+		{"cache_read_input_tokens", &n.cacheRead},
+		{"cache_creation_input_tokens", &n.cacheWrite},
+		{"cache_creation.ephemeral_1h_input_tokens", &n.hour},
+	} {
+		if v := u.Get(f.name); v.Type == gjson.Number {
+			*f.to = v.Int()
+		}
+	}
+	n.final = final
+}
+
+// ledger maps Anthropic's convention: input_tokens excludes what was read from and written to the cache, and
+// output_tokens includes thinking. Of the writes only the total is repeated as the answer goes on, so the
+// long-lived share is bounded by it.
+func (n *counts) ledger() ledger.Usage {
+	u := ledger.Usage{
+		Input: n.input, Output: n.output, Reasoning: n.thinking,
+		CacheRead: n.cacheRead, CacheWrite: n.cacheWrite, CacheWriteLong: n.hour,
+	}.Clamped()
+	u.CacheWriteLong = min(u.CacheWriteLong, u.CacheWrite)
+	u.CacheWrite -= u.CacheWriteLong
+	return u
+}

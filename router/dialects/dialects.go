@@ -1,0 +1,36 @@
+// Package dialects lists the wire formats that waybill speaks, and the providers that speak one of them. A new
+// dialect is a folder beside this one and a line here; a provider that speaks a known dialect is a row.
+package dialects
+
+import (
+	"waybill/ledger"
+	"waybill/router"
+	"waybill/router/anthropic"
+	"waybill/router/gemini"
+	"waybill/router/openai"
+)
+
+// Upstreams are the clients, by the dialect that the provider speaks.
+var Upstreams = map[ledger.Dialect]router.Upstream{
+	ledger.DialectOpenAIChat:        openai.Upstream{},
+	ledger.DialectAnthropicMessages: anthropic.Upstream{},
+	ledger.DialectGemini:            gemini.Upstream{},
+}
+
+// Inbounds are the readers and writers, by the dialect that the caller speaks.
+var Inbounds = map[ledger.Dialect]router.Inbound{
+	ledger.DialectOpenAIChat: openai.Inbound{},
+}
+
+// Provider is who serves models, and how it is spoken to.
+type Provider struct {
+	Dialect ledger.Dialect
+	BaseURL string // as the provider's own SDK takes it, without a slash at its end
+}
+
+// Providers are the providers by the name that models and credentials have them under.
+var Providers = map[string]Provider{
+	"openai":    {ledger.DialectOpenAIChat, "https://api.openai.com/v1"},
+	"anthropic": {ledger.DialectAnthropicMessages, "https://api.anthropic.com"},
+	"google":    {ledger.DialectGemini, "https://generativelanguage.googleapis.com"},
+}

@@ -1,0 +1,91 @@
+package gemini
+
+import (
+	"strings"
+	"time"
+
+	"github.com/tidwall/gjson"
+
+	"waybill/router"
+)
+
+// classes of the status words of Google's errors. A failed precondition is a region that is not served, or
+// billing that is not set up: another credential may do.
+var classes = map[string]router.Class{
+	"INVALID_ARGUMENT":    router.ClassBadRequest,
+	"OUT_OF_RANGE":        router.ClassBadRequest,
+	"UNIMPLEMENTED":       router.ClassBadRequest,
+	"FAILED_PRECONDITION": router.ClassCredential,
+	"UNAUTHENTICATED":     router.ClassCredential,
+	"PERMISSION_DENIED":   router.ClassCredential,
+	"NOT_FOUND":           router.ClassNotFound,
+	"RESOURCE_EXHAUSTED":  router.ClassRateLimited,
+	"ABORTED":             router.ClassServerError,
+	"CANCELLED":           router.ClassServerError,
+	"DATA_LOSS":           router.ClassServerError,
+	"INTERNAL":            router.ClassServerError,
+	"UNKNOWN":             router.ClassServerError,
+	"UNAVAILABLE":         router.ClassOverloaded,
+	"DEADLINE_EXCEEDED":   router.ClassTimeout,
+}
+
+// unusable are the reasons in an error's details that condemn the credential, whatever the status: a bad key
+// is an INVALID_ARGUMENT.
+var unusable = map[string]bool{
+	"ACCESS_TOKEN_EXPIRED": true,
+	"BILLING_DISABLED":     true,
+	"CONSUMER_INVALID":     true,
+	"CONSUMER_SUSPENDED":   true,
+	"SERVICE_DISABLED":     true,
+}
+
+// unfunded are what the messages of a RESOURCE_EXHAUSTED say when the account may spend no more.
+var unfunded = []string{"spending cap", "spend cap", "spend limit", "credits are depleted"}
+
+// Refusal reads {"error":{"code","message","status","details":[…]}}, which some answers wrap into a list.
+// Status is 0 for an error inside a stream, where the body repeats it.
+func (d *decoder) Refusal(status int, body gjson.Result) *router.UpstreamError {
+	if body.IsArray() {
+		body = body.Get("0")
+	}
+	e := body.Get("error")
+	if status == 0 {
+		status = int(e.Get("code").Int())
+	}
+	out := &router.UpstreamError{Code: e.Get("status").String(), Message: e.Get("message").String()}
+	class, ok := classes[out.Code]
+	if !ok {
+		class = router.ClassOf(status)
+	}
+	out.Class = class
+	e.Get("details").ForEach(func(_, detail gjson.Result) bool {
+		readDetail(out, detail)
+		return true
+	})
+	if class == router.ClassRateLimited {
+		message := strings.ToLower(out.Message)
+		for _, phrase := range unfunded {
+			if strings.Contains(message, phrase) {
+				out.Class = router.ClassCredential
+			}
+		}
+	}
+	return out
+}
+
+// readDetail reads one of google.rpc.ErrorInfo, QuotaFailure and RetryInfo. A quota of the day cannot be waited
+// for, so that it condemns the credential for this call as spent credit does.
+func readDetail(out *router.UpstreamError, detail gjson.Result) {
+	if reason := detail.Get("reason").String(); unusable[reason] || strings.HasPrefix(reason, "API_KEY_") {
+		out.Class, out.Code = router.ClassCredential, reason
+	}
+	detail.Get("violations").ForEach(func(_, v gjson.Result) bool {
+		if strings.Contains(v.Get("quotaId").String(), "PerDay") {
+			out.Class = router.ClassCredential
+		}
+		return true
+	})
+	if wait, err := time.ParseDuration(detail.Get("retryDelay").String()); err == nil {
+		out.RetryAfter = router.RetryAfter(wait.Seconds())
+	}
+}

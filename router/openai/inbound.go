@@ -1,0 +1,91 @@
+package openai
+
+import (
+	"encoding/json"
+
+	"github.com/tidwall/gjson"
+
+	"waybill/ledger"
+	"waybill/router"
+)
+
+// Inbound reads Chat Completions requests and writes their answers.
+type Inbound struct{}
+
+var _ router.Inbound = Inbound{}
+
+// Decode reads the body of POST /v1/chat/completions: strict about the types of what it knows, tolerant about
+// what it does not know.
+func (Inbound) Decode(body []byte) (*router.Request, error) {
+	doc, err := router.Document(body)
+	if err != nil {
+		return nil, &router.FieldError{Field: "body", Reason: err.Error()}
+	}
+	if !doc.IsObject() {
+		return nil, &router.FieldError{Field: "body", Reason: "must be a JSON object"}
+	}
+	d := decoding{req: &router.Request{Dialect: ledger.DialectOpenAIChat, Body: body}}
+	if fault := d.members(doc, "", d.field); fault != nil {
+		return nil, fault
+	}
+	switch {
+	case d.req.Model == "":
+		return nil, &router.FieldError{Field: "model", Reason: "is required"}
+	case !d.conversed:
+		return nil, &router.FieldError{Field: "messages", Reason: "is required"}
+	}
+	if d.req.OutputCap = d.completionCap; d.req.OutputCap == 0 {
+		d.req.OutputCap = d.tokensCap
+	}
+	return d.req, nil
+}
+
+// Writer starts an answer: forwarded where the upstream speaks this dialect, rendered from its steps otherwise.
+func (Inbound) Writer(req *router.Request, head router.Head, from ledger.Dialect) router.Writer {
+	s := sheet{head: head, usage: req.IncludeUsage}
+	if from == ledger.DialectOpenAIChat {
+		return &relay{sheet: s}
+	}
+	return &rendering{sheet: s, options: req.IncludeUsage}
+}
+
+// Failure writes {"error":{…}} with the type that the SDKs and their users know for the status.
+func (Inbound) Failure(f router.Failure) []byte {
+	var body struct {
+		Error struct {
+			Message string  `json:"message"`
+			Type    string  `json:"type"`
+			Param   *string `json:"param"`
+			Code    string  `json:"code"`
+		} `json:"error"`
+	}
+	body.Error.Message, body.Error.Type, body.Error.Code = f.Message, kindOf(f.Status), f.Code
+	if f.Field != "" {
+		body.Error.Param = &f.Field
+	}
+	b, _ := json.Marshal(body) // strings alone: it cannot fail
+	return b
+}
+
+// kindOf is the error type for a status.
+func kindOf(status int) string {
+	switch {
+	case status == 401:
+		return "authentication_error"
+	case status == 402:
+		return "insufficient_quota"
+	case status == 403:
+		return "permission_error"
+	case status == 429:
+		return "rate_limit_error"
+	case status >= 400 && status < 500:
+		return "invalid_request_error"
+	}
+	return "server_error"
+}
+
+// has tells whether an object has a member with a value.
+func has(doc gjson.Result, name string) bool {
+	v := doc.Get(name)
+	return v.Exists() && v.Type != gjson.Null
+}

@@ -1,0 +1,110 @@
+package openai
+
+import (
+	"strconv"
+
+	"github.com/tidwall/gjson"
+
+	"waybill/ledger"
+	"waybill/router"
+)
+
+var done = []byte("data: [DONE]\n\n")
+
+// sheet is what both writers have in common.
+type sheet struct {
+	head  router.Head
+	id    string // of the answer, as the caller sees it
+	model string // likewise
+	usage bool   // the caller wants the usage chunk, and has not got it yet
+	free  []byte // room for what is written next; never written twice, so that what was returned stays
+}
+
+// blockSize is how much room is taken at once, in bytes: some dozens of chunks.
+const blockSize = 4 << 10
+
+// begin gives an empty slice with room to append to.
+func (s *sheet) begin() []byte {
+	if cap(s.free) < blockSize/8 {
+		s.free = make([]byte, 0, blockSize)
+	}
+	return s.free[:0]
+}
+
+// end closes what was appended to begin's slice, and keeps the room behind it.
+func (s *sheet) end(b []byte) []byte {
+	s.free = b[len(b):]
+	return b[:len(b):len(b)]
+}
+
+// opening appends the members that every chunk and every answer begins with.
+func (s *sheet) opening(b []byte, object string) []byte {
+	if s.id == "" {
+		s.id = "chatcmpl-" + s.head.Request
+	}
+	if s.model == "" {
+		s.model = s.head.Model
+	}
+	b = gjson.AppendJSONString(append(b, `{"id":`...), s.id)
+	b = append(append(append(b, `,"object":"`...), object...), `","created":`...)
+	b = strconv.AppendInt(b, s.head.Created, 10)
+	return gjson.AppendJSONString(append(b, `,"model":`...), s.model)
+}
+
+// End writes the usage chunk where it is wanted, and the end mark.
+func (s *sheet) End(u ledger.Usage) []byte {
+	if !s.usage {
+		return done
+	}
+	b := s.opening(append(s.begin(), "data: "...), "chat.completion.chunk")
+	b = appendUsage(append(b, `,"choices":[],"usage":`...), u)
+	return s.end(append(append(b, "}\n\n"...), done...))
+}
+
+// Error writes the event that the SDKs raise. No end mark follows it.
+func (s *sheet) Error(f router.Failure) []byte {
+	b := append([]byte("data: "), Inbound{}.Failure(f)...)
+	return append(b, "\n\n"...)
+}
+
+// appendUsage writes OpenAI's convention: the prompt includes what was read from and written to a cache, the
+// completion includes reasoning.
+func appendUsage(b []byte, u ledger.Usage) []byte {
+	for _, part := range []struct {
+		before string
+		n      int64
+	}{
+		{`{"prompt_tokens":`, u.InputTotal()},
+		{`,"completion_tokens":`, u.Output},
+		{`,"total_tokens":`, u.Total()},
+		{`,"prompt_tokens_details":{"cached_tokens":`, u.CacheRead},
+		{`,"cache_write_tokens":`, u.CacheWrite + u.CacheWriteLong},
+		{`},"completion_tokens_details":{"reasoning_tokens":`, u.Reasoning},
+	} {
+		b = strconv.AppendInt(append(b, part.before...), part.n, 10)
+	}
+	return append(b, "}}"...)
+}
+
+// relay forwards an answer that came in this dialect.
+type relay struct{ sheet }
+
+// Chunk forwards the frame, unless it is the usage chunk that we asked for and the caller did not.
+func (w *relay) Chunk(c router.Chunk) []byte {
+	if c.ID != "" {
+		w.id = c.ID
+	}
+	if c.Model != "" {
+		w.model = c.Model
+	}
+	if c.Report && !w.usage {
+		return nil
+	}
+	if c.Report {
+		w.usage = false
+	}
+	return c.Frame
+}
+
+// Body forwards a whole answer.
+func (w *relay) Body(c router.Chunk, _ ledger.Usage) []byte { return c.Frame }
