@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"math"
 	"net/http"
 	"strconv"
@@ -53,7 +54,7 @@ func refusal(d Decoder, status int, header http.Header, body []byte, secret stri
 		e.Message = strings.TrimSpace(string(body))
 	}
 	if e.Message == "" {
-		e.Message = http.StatusText(status)
+		e.Message = cmp.Or(http.StatusText(status), "no reason given")
 	}
 	if hint := retryAfter(header); hint > 0 {
 		e.RetryAfter = hint

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"errors"
 	"io"
 
@@ -22,7 +23,7 @@ type decoder struct {
 
 // Frame reads one chunk, or the end mark.
 func (d *decoder) Frame(data []byte, steps []router.Chunk) ([]router.Chunk, error) {
-	if string(data) == "[DONE]" {
+	if bytes.HasPrefix(data, []byte("[DONE]")) {
 		d.ended = true
 		return steps, io.EOF
 	}

@@ -27,7 +27,6 @@ var classes = map[string]router.Class{
 	"rate_limit_error":                     router.ClassRateLimited,
 	"server_is_overloaded":                 router.ClassOverloaded,
 	"overloaded_error":                     router.ClassOverloaded,
-	"server_error":                         router.ClassServerError,
 	"context_length_exceeded":              router.ClassBadRequest,
 	"content_policy_violation":             router.ClassBadRequest,
 	"invalid_prompt":                       router.ClassBadRequest,
