@@ -47,3 +47,68 @@ const (
 
 // Has tells whether the model has the feature.
 func (m Model) Has(feature string) bool { return slices.Contains(m.Features, feature) }
+
+// PublishModel puts a model into the catalogue, or a new description of it.
+type PublishModel struct {
+	Who By
+	Model
+}
+
+// RetireModel takes a model out of use.
+type RetireModel struct {
+	Who   By
+	Model string
+}
+
+// ModelPublished is model.published.
+type ModelPublished struct{ Model }
+
+// ModelRetired is model.retired.
+type ModelRetired struct {
+	Model string `json:"model"`
+}
+
+func (c PublishModel) Stream() string { return Platform }
+func (c PublishModel) By() By         { return c.Who }
+func (c PublishModel) Once() []Cause  { return c.Who.once(Platform) }
+func (c PublishModel) decide(*Draft, Instant) ([]Event, error) {
+	if c.Name != c.Provider+"/"+c.Model.ID || c.Provider == "" || c.Model.ID == "" || len(c.Name) > 128 {
+		return nil, refuse(CodeInvalid, "model %q: a model's name is its provider, a slash and the provider's own name", c.Name)
+	}
+	if c.Context <= 0 || c.MaxOutput < 0 {
+		return nil, refuse(CodeInvalid, "model %s: needs its context in tokens", c.Name)
+	}
+	m := c.Model
+	m.Retired = false
+	return []Event{&ModelPublished{m}}, nil
+}
+
+func (c RetireModel) Stream() string { return Platform }
+func (c RetireModel) By() By         { return c.Who }
+func (c RetireModel) Once() []Cause  { return c.Who.once(Platform) }
+func (c RetireModel) decide(d *Draft, _ Instant) ([]Event, error) {
+	m := d.model(c.Model)
+	if m == nil || m.Retired {
+		return nil, refuse(CodeNotFound, "model %q is not in the catalogue", c.Model)
+	}
+	return []Event{&ModelRetired{c.Model}}, nil
+}
+
+func (*ModelPublished) Type() Type                { return "model.published" }
+func (*ModelPublished) postings(string) []Posting { return nil }
+func (e *ModelPublished) evolve(d *Draft, r *Record) {
+	m := e.Model
+	d.models.set(m.Name, &m)
+	d.touch(r, "model", m.Name)
+}
+
+func (*ModelRetired) Type() Type                { return "model.retired" }
+func (*ModelRetired) postings(string) []Posting { return nil }
+func (e *ModelRetired) evolve(d *Draft, r *Record) {
+	if m := d.model(e.Model); m != nil {
+		n := *m
+		n.Retired = true
+		d.models.set(n.Name, &n)
+		d.touch(r, "model", n.Name)
+	}
+}

@@ -1,0 +1,171 @@
+package ledger
+
+import "cmp"
+
+// CredentialKind says whose provider account a call runs on.
+type CredentialKind string
+
+// The kinds of credential.
+const (
+	BYOK         CredentialKind = "byok"     // the org's own: the org pays the provider, nothing is billed here
+	PlatformPool CredentialKind = "platform" // the operator's pool
+)
+
+// Use says when a credential of an org's own is taken.
+type Use string
+
+// The uses, in their order.
+const (
+	UsePrefer   Use = "prefer"   // before platform capacity
+	UseFallback Use = "fallback" // after it
+	UseOnly     Use = "only"     // instead of it
+)
+
+// Credential is a provider secret that waybill keeps. The secret itself is in the vault; the log knows a fingerprint.
+type Credential struct {
+	ID          string  `json:"credential"`
+	Org         string  `json:"org"` // or Platform
+	Provider    string  `json:"provider"`
+	Fingerprint string  `json:"fingerprint"`       // last four characters and a short digest
+	BaseURL     string  `json:"base_url,omitzero"` // where the provider's own is not meant; bound to the secret
+	Use         Use     `json:"use"`
+	Order       int     `json:"order,omitzero"` // among the org's for a provider, ascending
+	Attached    Instant `json:"attached"`
+	Rotated     Instant `json:"rotated,omitzero"`
+}
+
+// Kind says whose account the credential is.
+func (c *Credential) Kind() CredentialKind {
+	if c.Org == Platform {
+		return PlatformPool
+	}
+	return BYOK
+}
+
+// byUse is the order in which a wallet's credentials are taken.
+func byUse(a, b *Credential) int {
+	rank := map[Use]int{UseOnly: 0, UsePrefer: 1, UseFallback: 2}
+	return cmp.Or(cmp.Compare(rank[a.Use], rank[b.Use]), cmp.Compare(a.Order, b.Order),
+		cmp.Compare(a.Attached, b.Attached), cmp.Compare(a.ID, b.ID))
+}
+
+// AttachCredential records a secret that the vault has taken in.
+type AttachCredential struct {
+	Who         By
+	Org         string // or Platform
+	Credential  string
+	Provider    string
+	Fingerprint string
+	BaseURL     string
+	Use         Use
+	Order       int
+}
+
+// RotateCredential records that the vault holds a new secret for a credential.
+type RotateCredential struct {
+	Who         By
+	Org         string
+	Credential  string
+	Fingerprint string
+}
+
+// DetachCredential takes a credential out of use, before the vault destroys its secret.
+type DetachCredential struct {
+	Who        By
+	Org        string
+	Credential string
+}
+
+// CredentialAttached is credential.attached.
+type CredentialAttached struct {
+	Credential  string `json:"credential"`
+	Provider    string `json:"provider"`
+	Fingerprint string `json:"fingerprint"`
+	BaseURL     string `json:"base_url,omitzero"`
+	Use         Use    `json:"use"`
+	Order       int    `json:"order,omitzero"`
+}
+
+// CredentialRotated is credential.rotated.
+type CredentialRotated struct {
+	Credential  string `json:"credential"`
+	Fingerprint string `json:"fingerprint"`
+}
+
+// CredentialDetached is credential.detached.
+type CredentialDetached struct {
+	Credential string `json:"credential"`
+}
+
+func (c AttachCredential) Stream() string { return c.Org }
+func (c AttachCredential) By() By         { return c.Who }
+func (c AttachCredential) Once() []Cause  { return c.Who.once(c.Org) }
+func (c AttachCredential) decide(d *Draft, _ Instant) ([]Event, error) {
+	if c.Org != Platform {
+		if _, err := d.openOrg(c.Org); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case !validID(c.Credential) || !validID(c.Provider) || c.Fingerprint == "":
+		return nil, refuse(CodeInvalid, "a credential needs an id, a provider and a fingerprint")
+	case d.credential(c.Credential) != nil:
+		return nil, refuse(CodeConflict, "credential %s exists already", c.Credential)
+	case c.Use != UsePrefer && c.Use != UseFallback && c.Use != UseOnly:
+		return nil, refuse(CodeInvalid, "use %q is none of prefer, fallback, only", c.Use)
+	}
+	return []Event{&CredentialAttached{c.Credential, c.Provider, c.Fingerprint, c.BaseURL, c.Use, c.Order}}, nil
+}
+
+func (d *Draft) attached(org, id string) error {
+	if c := d.credential(id); c == nil || c.Org != org {
+		return refuse(CodeNotFound, "%s has no credential %q", org, id)
+	}
+	return nil
+}
+
+func (c RotateCredential) Stream() string { return c.Org }
+func (c RotateCredential) By() By         { return c.Who }
+func (c RotateCredential) Once() []Cause  { return c.Who.once(c.Org) }
+func (c RotateCredential) decide(d *Draft, _ Instant) ([]Event, error) {
+	if err := d.attached(c.Org, c.Credential); err != nil {
+		return nil, err
+	}
+	return []Event{&CredentialRotated{c.Credential, c.Fingerprint}}, nil
+}
+
+func (c DetachCredential) Stream() string { return c.Org }
+func (c DetachCredential) By() By         { return c.Who }
+func (c DetachCredential) Once() []Cause  { return c.Who.once(c.Org) }
+func (c DetachCredential) decide(d *Draft, _ Instant) ([]Event, error) {
+	if err := d.attached(c.Org, c.Credential); err != nil {
+		return nil, err
+	}
+	return []Event{&CredentialDetached{c.Credential}}, nil
+}
+
+func (*CredentialAttached) Type() Type                { return "credential.attached" }
+func (*CredentialAttached) postings(string) []Posting { return nil }
+func (e *CredentialAttached) evolve(d *Draft, r *Record) {
+	d.credentials.set(e.Credential, &Credential{ID: e.Credential, Org: r.Stream, Provider: e.Provider,
+		Fingerprint: e.Fingerprint, BaseURL: e.BaseURL, Use: e.Use, Order: e.Order, Attached: r.At})
+	d.touch(r, "credential", e.Credential)
+}
+
+func (*CredentialRotated) Type() Type                { return "credential.rotated" }
+func (*CredentialRotated) postings(string) []Posting { return nil }
+func (e *CredentialRotated) evolve(d *Draft, r *Record) {
+	if c := d.credential(e.Credential); c != nil {
+		n := *c
+		n.Fingerprint, n.Rotated = e.Fingerprint, r.At
+		d.credentials.set(n.ID, &n)
+		d.touch(r, "credential", n.ID)
+	}
+}
+
+func (*CredentialDetached) Type() Type                { return "credential.detached" }
+func (*CredentialDetached) postings(string) []Posting { return nil }
+func (e *CredentialDetached) evolve(d *Draft, r *Record) {
+	d.credentials.delete(e.Credential)
+	d.touch(r, "credential", e.Credential)
+}

@@ -1,0 +1,41 @@
+package ledger
+
+import "fmt"
+
+// Code is the class of a refusal, the same word in every API and dialect.
+type Code string
+
+// The codes.
+const (
+	CodeInvalid           Code = "invalid"             // the command itself makes no sense
+	CodeNotFound          Code = "not_found"           // what it names does not exist
+	CodeConflict          Code = "conflict"            // it contradicts what is already so
+	CodeRepeated          Code = "repeated"            // an Idempotency-Key was used before, for this same call
+	CodeUnknownKey        Code = "unknown_key"         // no such key, or revoked, or expired
+	CodeForbidden         Code = "forbidden"           // the key lacks the scope
+	CodeOrgSuspended      Code = "org_suspended"       // the org may not call
+	CodePlanExcludesModel Code = "plan_excludes_model" // the plan has no lane to this model
+	CodePlanLimit         Code = "plan_limit"          // the plan caps the size of a call
+	CodePlanExcludesCred  Code = "plan_excludes_credit"
+	CodeKeyForbidsModel   Code = "key_forbids_model"
+	CodeUnknownModel      Code = "unknown_model"
+	CodeUnpricedModel     Code = "unpriced_model" // no price is in force: paid capacity fails closed
+	CodeInsufficientFunds Code = "insufficient_funds"
+	CodeFundsHeld         Code = "funds_held"  // only other calls' holds stand in the way
+	CodeUnavailable       Code = "unavailable" // the node cannot take commands now
+	CodeInternal          Code = "internal"    // a bug: an invariant would have broken
+)
+
+// Error is a refused command.
+type Error struct {
+	Code    Code
+	Message string // for people: what, where, and what to do
+	Of      string // the id of what stands in the way, for instance the first request under a repeated cause
+}
+
+// Error is the message; the code is for programs.
+func (e *Error) Error() string { return e.Message }
+
+func refuse(code Code, format string, args ...any) *Error {
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,305 @@
+package ledger
+
+import "math"
+
+// fund decides whether a leg may run and what it holds meanwhile. Released is the request's present hold, which the
+// new one replaces. A leg on the org's own credential holds and costs nothing here, whatever the plan.
+func (d *Draft) fund(o *Org, key string, lane Lane, dm Demand, released []Draw, at Instant) (Leg, []Draw, error) {
+	m, err := d.modelOf(dm.Choice)
+	if err != nil {
+		return Leg{}, nil, err
+	}
+	if k := d.key(key); k != nil && !k.Allows(m) {
+		return Leg{}, nil, refuse(CodeKeyForbidsModel, "the key may not call %s", m.Name)
+	}
+	leg := Leg{Choice: dm.Choice, Input: dm.Input, Output: dm.Output, Answers: max(1, dm.Answers), ServiceTier: dm.ServiceTier}
+	price := d.priceOf(m.Name, at)
+	if price != nil {
+		leg.Price = price.ID
+	}
+	if dm.Kind == BYOK {
+		if err := d.attached(o.ID, dm.Credential); err != nil {
+			return Leg{}, nil, err
+		}
+		if leg.Output == 0 {
+			leg.Output = m.MaxOutput
+		}
+		return leg, nil, nil
+	}
+	if err := d.attached(Platform, dm.Credential); err != nil {
+		return Leg{}, nil, err
+	}
+	plan := d.plan(o.Plan)
+	switch {
+	case !plan.Allows(lane):
+		return Leg{}, nil, refuse(CodePlanExcludesModel, "plan %s has no %s lane: call model \"auto\", attach a credential of your own for %s, or change the plan",
+			plan.ID, lane, m.Provider)
+	case price == nil:
+		return Leg{}, nil, refuse(CodeUnpricedModel, "model %s has no price in force: it can be called on your own credential only", m.Name)
+	case plan.MaxInput > 0 && dm.Input > plan.MaxInput:
+		return Leg{}, nil, refuse(CodePlanLimit, "plan %s takes up to %d tokens of input, and this call may have %d", plan.ID, plan.MaxInput, dm.Input)
+	case plan.MaxOutput > 0 && dm.Output*leg.Answers > plan.MaxOutput:
+		return Leg{}, nil, refuse(CodePlanLimit, "plan %s gives up to %d tokens of output, and this call asks for %d", plan.ID, plan.MaxOutput, dm.Output*leg.Answers)
+	}
+	f := funding{d: d, o: o, plan: plan, leg: &leg, price: price, released: released}
+	held, err := f.place(m, dm.Floor)
+	return leg, held, err
+}
+
+// funding is the placing of one hold on platform capacity.
+type funding struct {
+	d        *Draft
+	o        *Org
+	plan     *Plan
+	leg      *Leg
+	price    *Price
+	released []Draw
+}
+
+// purse is what there is to hold from.
+type purse struct {
+	messages int64
+	tokens   int64
+	credit   Nano
+}
+
+// place sizes the output cap and takes the hold: free messages where the plan gives them, else plan tokens, else credit.
+func (f *funding) place(m *Model, floor int64) ([]Draw, error) {
+	leg := f.leg
+	leg.Markup, leg.Weight = f.plan.Markup, f.plan.weight(m.Name)
+	clippable := leg.Output == 0
+	if clippable {
+		leg.Output = f.plan.output()
+		if m.MaxOutput > 0 {
+			leg.Output = min(leg.Output, m.MaxOutput)
+		}
+	}
+	floor = min(max(1, floor), leg.Output)
+	if !clippable {
+		floor = leg.Output
+	}
+	now, idle := f.purses()
+	if !f.fits(now, leg.Output) {
+		if !f.fits(now, floor) {
+			return nil, f.refusal(now, idle, floor)
+		}
+		lo, hi := floor, leg.Output // fits(lo), not fits(hi)
+		for hi-lo > 1 {
+			mid := lo + (hi-lo)/2
+			if f.fits(now, mid) {
+				lo = mid
+			} else {
+				hi = mid
+			}
+		}
+		leg.Output, leg.Clipped = lo, true
+	}
+	leg.Bound = Cost(f.price.worst(leg.Input, leg.ServiceTier), f.atWorst(leg.Output))
+	return f.take(now), nil
+}
+
+// purses is what can be held now, and what could if no other call held anything.
+func (f *funding) purses() (now, idle purse) {
+	add := func(w Draw, open bool) {
+		if !open {
+			return
+		}
+		a := w.of(f.o.ID)
+		free, held := f.d.balance(a, w.Unit), f.d.balance(a.held(), w.Unit)
+		own := int64(0)
+		for _, r := range f.released {
+			if r.Unit == w.Unit && r.ID == w.ID {
+				own += r.Amount
+			}
+		}
+		now.add(w.Unit, free+own)
+		idle.add(w.Unit, free+held)
+	}
+	add(Draw{Unit: Msg}, f.plan.Messages > 0)
+	add(Draw{Unit: Tok, ID: f.o.Period.ID}, f.plan.Tokens > 0)
+	for i := range f.o.Lots {
+		add(Draw{Unit: USD, ID: f.o.Lots[i].ID}, f.plan.Credit && !f.o.Lots[i].Closed)
+	}
+	return now, idle
+}
+
+func (p *purse) add(u Unit, n int64) {
+	switch u {
+	case Msg:
+		p.messages += n
+	case Tok:
+		p.tokens += n
+	case USD:
+		p.credit += Nano(n)
+	}
+}
+
+func (f *funding) atWorst(output int64) Usage {
+	return Usage{Input: f.leg.Input, Output: output * f.leg.Answers}.Clamped()
+}
+
+// need is what a cap would take at worst: plan tokens, and dollars for the share of them that the allowance lacks.
+func (f *funding) need(p purse, output int64) (tokens int64, credit Nano) {
+	u := f.atWorst(output)
+	total := u.Total() * f.leg.Weight
+	tokens = min(total, p.tokens)
+	rates := f.price.worst(f.leg.Input, f.leg.ServiceTier).Scale(basis + f.leg.Markup)
+	if total == 0 { // a model of weight 0 is free of the allowance, on a plan that has one
+		if p.tokens > 0 {
+			return 0, 0
+		}
+		return 0, Cost(rates, u)
+	}
+	return tokens, Share(rates, u, total-tokens, total)
+}
+
+func (f *funding) fits(p purse, output int64) bool {
+	if p.messages > 0 {
+		return true
+	}
+	_, credit := f.need(p, output)
+	return credit <= p.credit
+}
+
+func (f *funding) refusal(now, idle purse, floor int64) error {
+	_, credit := f.need(now, floor)
+	if f.fits(idle, floor) {
+		return refuse(CodeFundsHeld, "other calls hold what this one needs: try again when one has ended")
+	}
+	if f.plan.Messages > 0 && f.plan.Tokens == 0 {
+		return refuse(CodeInsufficientFunds, "the free messages are used up: subscribe to a plan, or attach a credential of your own")
+	}
+	return refuse(CodeInsufficientFunds, "the call may cost up to %s dollars beyond %d plan tokens, and %s dollars of credit are left: buy credit, lower the output cap, or attach a credential of your own",
+		credit, now.tokens, now.credit)
+}
+
+// take turns the need into draws: one message, or tokens and then lots in the order of use.
+func (f *funding) take(p purse) []Draw {
+	if p.messages > 0 {
+		return []Draw{{Unit: Msg, Amount: 1}}
+	}
+	tokens, credit := f.need(p, f.leg.Output)
+	var held []Draw
+	if tokens > 0 {
+		held = append(held, Draw{Tok, f.o.Period.ID, tokens})
+	}
+	held, _ = f.d.drawLots(held, f.o, f.released, credit)
+	return held
+}
+
+// drawLots takes an amount from an org's open lots in the order of use, as if what is released were back already, and
+// says what they lacked.
+func (d *Draft) drawLots(draws []Draw, o *Org, released []Draw, amount Nano) ([]Draw, Nano) {
+	for i := range o.Lots {
+		l := &o.Lots[i]
+		if amount == 0 {
+			break
+		}
+		if l.Closed {
+			continue
+		}
+		free := Nano(d.balance(l.account(o.ID), USD))
+		for _, r := range released {
+			if r.Unit == USD && r.ID == l.ID {
+				free += Nano(r.Amount)
+			}
+		}
+		if n := min(free, amount); n > 0 {
+			draws = append(draws, Draw{USD, l.ID, int64(n)})
+			amount -= n
+		}
+	}
+	return draws, amount
+}
+
+// capture is what a settlement takes for a usage.
+type capture struct {
+	draws   []Draw
+	expired []Draw
+	overage Nano
+}
+
+// capture draws on the hold first, then on what else is available, in the order of use, and names the rest an overage.
+// What of the hold is not needed returns, or expires where its period or lot has closed.
+func (d *Draft) capture(h *Hold, o *Org, rates Rates, u Usage) capture {
+	var c capture
+	left := make([]Draw, len(h.Draws))
+	copy(left, h.Draws)
+	take := func(i int, n int64) {
+		if n > 0 {
+			c.draws = append(c.draws, Draw{left[i].Unit, left[i].ID, n})
+			left[i].Amount -= n
+		}
+	}
+	total := u.Total() * h.Leg.Weight
+	tokens := total
+	message, onPlan := false, len(h.Draws) == 0
+	for i, w := range left {
+		switch w.Unit {
+		case Msg:
+			take(i, w.Amount)
+			message = true
+		case Tok:
+			onPlan = true
+			n := min(w.Amount, tokens)
+			take(i, n)
+			tokens -= n
+		}
+	}
+	plan := d.plan(o.Plan)
+	if !message && tokens > 0 && plan.Tokens > 0 && plan.Allows(h.Lane) {
+		if n := min(tokens, d.balance(Account{Org: o.ID, Kind: "plan", ID: o.Period.ID}, Tok)); n > 0 {
+			c.draws = append(c.draws, Draw{Tok, o.Period.ID, n})
+			tokens -= n
+		}
+	}
+	var owed Nano
+	switch {
+	case message:
+	case total > 0:
+		owed = Share(rates, u, tokens, total)
+	case !onPlan:
+		owed = Cost(rates, u)
+	}
+	for i, w := range left {
+		if w.Unit == USD {
+			n := min(w.Amount, int64(owed))
+			take(i, n)
+			owed -= Nano(n)
+		}
+	}
+	if owed > 0 && plan.Credit {
+		c.draws, owed = d.drawLots(c.draws, o, nil, owed)
+	}
+	c.overage = owed
+	c.draws = joined(c.draws)
+	c.expired = d.stranded(o, left)
+	return c
+}
+
+// joined adds up draws on the same account, keeping the order of the first.
+func joined(draws []Draw) []Draw {
+	var out []Draw
+next:
+	for _, w := range draws {
+		for i := range out {
+			if out[i].Unit == w.Unit && out[i].ID == w.ID {
+				out[i].Amount += w.Amount
+				continue next
+			}
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+// sum adds up the draws of a unit.
+func sum(draws []Draw, u Unit) int64 {
+	var n int64
+	for _, w := range draws {
+		if w.Unit == u {
+			n += min(w.Amount, math.MaxInt64-n)
+		}
+	}
+	return n
+}

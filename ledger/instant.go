@@ -1,0 +1,47 @@
+package ledger
+
+import "time"
+
+// Instant is a moment in nanoseconds since 1970, UTC. Zero means none: no expiry, no end.
+type Instant int64
+
+// InstantOf converts a time.
+func InstantOf(t time.Time) Instant {
+	if t.IsZero() {
+		return 0
+	}
+	return Instant(t.UnixNano())
+}
+
+// Time converts back, in UTC.
+func (i Instant) Time() time.Time { return time.Unix(0, int64(i)).UTC() }
+
+// String shows the instant as RFC 3339 with nanoseconds, and nothing for none.
+func (i Instant) String() string {
+	if i == 0 {
+		return ""
+	}
+	return i.Time().Format(time.RFC3339Nano)
+}
+
+// passed tells whether the instant is set and not after now.
+func (i Instant) passed(now Instant) bool { return i != 0 && i <= now }
+
+// monthsAfter is the anchor's day and time of day, n months on, clamped to the last day of a short month:
+// from January 31 come February 28 and March 31.
+func monthsAfter(anchor Instant, n int) Instant {
+	t := anchor.Time()
+	first := time.Date(t.Year(), t.Month()+time.Month(n), 1, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
+	last := first.AddDate(0, 1, -1).Day()
+	return InstantOf(first.AddDate(0, 0, min(t.Day(), last)-1))
+}
+
+// monthAt is the number of whole periods from the anchor to now: the n for which monthsAfter(anchor, n) ≤ now.
+func monthAt(anchor, now Instant) int {
+	a, t := anchor.Time(), now.Time()
+	n := (t.Year()-a.Year())*12 + int(t.Month()) - int(a.Month())
+	for n > 0 && monthsAfter(anchor, n) > now {
+		n--
+	}
+	return n
+}

@@ -1,0 +1,39 @@
+package ledger
+
+// overlay is a map over a map: reads fall through to the base, writes and deletions stay on top until merged.
+type overlay[K comparable, V any] struct {
+	base map[K]V
+	over map[K]layered[V]
+}
+
+type layered[V any] struct {
+	value   V
+	deleted bool
+}
+
+func over[K comparable, V any](base map[K]V) overlay[K, V] {
+	return overlay[K, V]{base: base, over: map[K]layered[V]{}}
+}
+
+func (o *overlay[K, V]) get(k K) (V, bool) {
+	if l, ok := o.over[k]; ok {
+		return l.value, !l.deleted
+	}
+	v, ok := o.base[k]
+	return v, ok
+}
+
+func (o *overlay[K, V]) set(k K, v V) { o.over[k] = layered[V]{value: v} }
+
+func (o *overlay[K, V]) delete(k K) { o.over[k] = layered[V]{deleted: true} }
+
+func (o *overlay[K, V]) merge() {
+	for k, l := range o.over {
+		if l.deleted {
+			delete(o.base, k)
+		} else {
+			o.base[k] = l.value
+		}
+	}
+	clear(o.over)
+}
