@@ -31,6 +31,8 @@ func (d *decoding) members(object gjson.Result, at string, read func(name string
 	seen := make([]string, 0, 32)
 	object.ForEach(func(key, value gjson.Result) bool {
 		switch {
+		case key.Str == "":
+			fault = &router.FieldError{Field: at + `""`, Reason: "is not the name of a field"}
 		case slices.Contains(seen, key.Str):
 			fault = &router.FieldError{Field: at + key.Str, Reason: "is given twice"}
 		case len(seen) == maxMembers:

@@ -1,0 +1,204 @@
+package openai
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"waybill/ledger"
+	"waybill/router"
+)
+
+func TestDecode(t *testing.T) {
+	body := `{
+		"model": "anthropic/claude-haiku-5-5",
+		"messages": [
+			{"role": "system", "content": "Be brief."},
+			{"role": "developer", "content": [{"type": "text", "text": "Be \"kind\"."}]},
+			{"role": "user", "content": "Hi", "name": "ann"},
+			{"role": "assistant", "content": "Hello"},
+			{"role": "system", "content": "Now be long."},
+			{"role": "user", "content": [{"type": "text", "text": "Look"}, {"type": "image_url", "image_url": {"url": "u"}}]},
+			{"role": "assistant", "content": null, "tool_calls": [{"id": "c"}]},
+			{"role": "tool", "tool_call_id": "c", "content": "7"}
+		],
+		"stream": true, "stream_options": {"include_usage": true, "include_obfuscation": false},
+		"max_tokens": 10, "max_completion_tokens": 20,
+		"temperature": 0.5, "top_p": 0.9, "top_k": 40, "frequency_penalty": -1, "presence_penalty": 2,
+		"stop": ["a", "b"], "seed": -7, "n": 3, "user": "u1", "safety_identifier": "u2",
+		"service_tier": "flex", "reasoning_effort": "low",
+		"logit_bias": {"1": 5}, "new_thing": 1, "store": false, "metadata": {"a": "b"},
+		"tools": null, "response_format": {"type": "text"}, "verbosity": "low"
+	}`
+	r, err := Inbound{}.Decode([]byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(r.Body) != body || r.Dialect != ledger.DialectOpenAIChat {
+		t.Error("the body was not kept")
+	}
+	r.Body = nil
+	got, _ := json.MarshalIndent(r, "", " ")
+	want := `{
+ "Dialect": "openai-chat",
+ "Body": null,
+ "Model": "anthropic/claude-haiku-5-5",
+ "System": [
+  {"Kind": "text", "Text": "Be brief.", "Raw": null, "Field": ""},
+  {"Kind": "text", "Text": "Be \"kind\".", "Raw": null, "Field": ""}
+ ],
+ "Messages": [
+  {"Role": "user", "Parts": [{"Kind": "text", "Text": "Hi", "Raw": null, "Field": ""}]},
+  {"Role": "assistant", "Parts": [{"Kind": "text", "Text": "Hello", "Raw": null, "Field": ""}]},
+  {"Role": "system", "Parts": [{"Kind": "text", "Text": "Now be long.", "Raw": null, "Field": ""}]},
+  {"Role": "user", "Parts": [{"Kind": "text", "Text": "Look", "Raw": null, "Field": ""},
+   {"Kind": "image_url", "Text": "", "Raw": {"type": "image_url", "image_url": {"url": "u"}}, "Field": "messages[5].content[1]"}]},
+  {"Role": "assistant", "Parts": [{"Kind": "tool_calls", "Text": "", "Raw": [{"id": "c"}], "Field": "messages[6].tool_calls"}]},
+  {"Role": "user", "Parts": [{"Kind": "tool", "Text": "", "Raw": {"role": "tool", "tool_call_id": "c", "content": "7"}, "Field": "messages[7]"}]}
+ ],
+ "Stream": true, "IncludeUsage": true, "OutputCap": 20,
+ "Temperature": 0.5, "TopP": 0.9, "TopK": 40, "Frequency": -1, "Presence": 2,
+ "Stop": ["a", "b"], "Seed": -7, "N": 3, "EndUser": "u2", "ServiceTier": "flex", "Effort": "low",
+ "Extra": ["logit_bias", "new_thing", "verbosity"],
+ "Hints": [
+  {"Field": "messages[2].name", "Reason": "tells speakers of one role apart, which other dialects do not"},
+  {"Field": "metadata", "Reason": "labels in OpenAI's own dashboard"}
+ ]
+}`
+	if g, w := compact(t, got), compact(t, []byte(want)); g != w {
+		t.Errorf("got  %s\nwant %s", g, w)
+	}
+}
+
+func compact(t *testing.T, b []byte) string {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal(b, &v); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := json.Marshal(v)
+	return string(out)
+}
+
+func TestDecodeOnlyTheOldCap(t *testing.T) {
+	r, err := Inbound{}.Decode([]byte(`{"max_tokens":10,"max_completion_tokens":null,"model":"m","messages":[{"role":"user","content":""}],"stop":"x"}`))
+	if err != nil || r.OutputCap != 10 || len(r.Stop) != 1 || r.Stop[0] != "x" {
+		t.Errorf("%+v %v", r, err)
+	}
+}
+
+func TestDecodeFaults(t *testing.T) {
+	message := func(m string) string { return `{"model":"m","messages":[{"role":"user","content":"a"},` + m + `]}` }
+	member := func(m string) string {
+		return `{"model":"m","messages":[{"role":"user","content":"a"}],` + m + `}`
+	}
+	for body, want := range map[string]string{
+		``:                     "body: is not JSON: unexpected end of JSON input at byte 0",
+		`{"model":"m",}`:       "body: is not JSON: invalid character '}' looking for beginning of object key string at byte 14",
+		`{} {}`:                "body: is not JSON: invalid character '{' after top-level value at byte 4",
+		`[]`:                   "body: must be a JSON object",
+		"{\"model\":\"\xff\"}": "body: is not UTF-8",
+		strings.Repeat(`{"a":`, 200) + `1` + strings.Repeat("}", 200): "body: nests deeper than 128 levels",
+		strings.Repeat(`[`, 1<<20):                                    "body: nests deeper than 128 levels",
+		`{"messages":[{"role":"user","content":"a"}]}`:                "model: is required",
+		`{"model":"","messages":[{"role":"user","content":"a"}]}`:     "model: is required",
+		`{"model":7}`: "model: must be a string",
+		`{"model":"` + strings.Repeat("m", 257) + `"}`: "model: is longer than 256 bytes",
+		`{"model":"m"}`:                              "messages: is required",
+		`{"model":"m","messages":[]}`:                "messages: must not be empty",
+		`{"model":"m","messages":{}}`:                "messages: must be a list",
+		`{"model":"m","model":"n"}`:                  "model: is given twice",
+		`{"model":"m","mod\u0065l":"n"}`:             "model: is given twice",
+		member(`"max_tokens":1,"max_tokens":100000`): "max_tokens: is given twice",
+		member(`"stream_options":{"include_usage":true,"include_usage":false}`): "stream_options.include_usage: is given twice",
+		message(`7`):                                           "messages[1]: must be an object",
+		message(`{"content":"a"}`):                             "messages[1].role: must be a string",
+		message(`{"role":"robot","content":"a"}`):              `messages[1].role: "robot" is not a role`,
+		message(`{"role":"user"}`):                             "messages[1].content: is required",
+		message(`{"role":"user","content":null}`):              "messages[1].content: is required",
+		message(`{"role":"assistant","content":null}`):         "messages[1].content: is required",
+		message(`{"role":"user","content":7}`):                 "messages[1].content: must be a string or a list of parts",
+		message(`{"role":"user","content":["a"]}`):             "messages[1].content[0]: must be an object",
+		message(`{"role":"user","content":[{"text":"a"}]}`):    "messages[1].content[0].type: must be a string",
+		message(`{"role":"user","content":[{"type":"text"}]}`): "messages[1].content[0].text: must be a string",
+		member(`"stream":"yes"`):                               "stream: must be true or false",
+		member(`"stream_options":true`):                        "stream_options: must be an object",
+		member(`"stream_options":{"include_usage":1}`):         "stream_options.include_usage: must be true or false",
+		member(`"max_tokens":0`):                               "max_tokens: must be at least 1",
+		member(`"max_tokens":-1`):                              "max_tokens: must be at least 1",
+		member(`"max_tokens":"9"`):                             "max_tokens: must be a whole number",
+		member(`"max_completion_tokens":1.5`):                  "max_completion_tokens: must be a whole number within 64 bits",
+		member(`"max_completion_tokens":1e400`):                "max_completion_tokens: must be a whole number within 64 bits",
+		member(`"temperature":"hot"`):                          "temperature: must be a number",
+		member(`"temperature":2.1`):                            "temperature: must be between 0 and 2",
+		member(`"top_p":-0.1`):                                 "top_p: must be between 0 and 1",
+		member(`"presence_penalty":3`):                         "presence_penalty: must be between -2 and 2",
+		member(`"stop":7`):                                     "stop: must be a string or a list of strings",
+		member(`"stop":["a",7]`):                               "stop[1]: must be a string",
+		member(`"n":0`):                                        "n: must be at least 1",
+		member(`"n":129`):                                      "n: must be at most 128",
+		member(`"seed":99999999999999999999`):                  "seed: must be a whole number within 64 bits",
+		member(`"user":7`):                                     "user: must be a string",
+		member(`"reasoning_effort":1`):                         "reasoning_effort: must be a string",
+		member(many(300)):                                      "x254: is one of more than 256 fields",
+	} {
+		r, err := Inbound{}.Decode([]byte(body))
+		if r != nil || err == nil || err.Error() != want {
+			t.Errorf("%.80s: %v, want %s", body, err, want)
+		}
+		if _, ok := errors.AsType[*router.FieldError](err); !ok {
+			t.Errorf("%.80s: %T", body, err)
+		}
+	}
+}
+
+func many(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `"x%d":1,`, i)
+	}
+	return strings.TrimSuffix(b.String(), ",")
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(`{"model":"m","messages":[{"role":"system","content":"s"},{"role":"user","content":[{"type":"text","text":"a"},{"type":"x"}]}],"stream":true,"stream_options":{"include_usage":true},"n":2,"temperature":1,"tools":[{}]}`))
+	f.Add([]byte(`{"model":"m","messages":[{"role":"assistant","content":null,"tool_calls":[{}]},{"role":"tool","content":"a"}],"max_tokens":5}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r, err := Inbound{}.Decode(body)
+		if err != nil {
+			if e, ok := errors.AsType[*router.FieldError](err); !ok || e.Field == "" || e.Reason == "" {
+				t.Fatalf("%v names no field", err)
+			}
+			return
+		}
+		c := router.Call{Request: r, OutputCap: 77, Model: ledger.Model{ID: "up", Name: "openai/up"}}
+		edited, _ := edit(c)
+		again, err := Inbound{}.Decode(edited)
+		if err != nil {
+			t.Fatalf("%q became %q: %v", body, edited, err)
+		}
+		if again.Model != "up" || again.OutputCap != 77 || again.Stream != r.Stream || again.IncludeUsage != (r.Stream || r.IncludeUsage) {
+			t.Fatalf("%q became %q", body, edited)
+		}
+		r.Dialect = "other"
+		if _, _, err := encode(c); err != nil {
+			if _, ok := errors.AsType[*router.FieldError](err); !ok {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkDecode(b *testing.B) {
+	body := []byte(`{"model":"openai/gpt-6-luna","messages":[{"role":"system","content":"` + strings.Repeat("Be brief. ", 50) +
+		`"},{"role":"user","content":"` + strings.Repeat("What is a waybill?\\n", 100) + `"}],"temperature":0.5,"stream":false}`)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := (Inbound{}).Decode(body); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
