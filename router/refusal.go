@@ -53,6 +53,9 @@ func refusal(d Decoder, status int, header http.Header, body []byte, secret stri
 	if e.Message == "" && err != nil {
 		e.Message = strings.TrimSpace(string(body))
 	}
+	if e.Message == "" && status == http.StatusOK {
+		e.Message = "a JSON body came in place of a stream"
+	}
 	if e.Message == "" {
 		e.Message = cmp.Or(http.StatusText(status), "no reason given")
 	}

@@ -138,6 +138,10 @@ func TestFailuresInsideAnswers(t *testing.T) {
 			t.Errorf("%s JSON in place of a stream: %+v", tt.dialect, e)
 		}
 	}
+	_, err := dialects.Upstreams[chat].Open(context.Background(), call(hello(t, true), fixed(t, "application/json", []byte(`{"choices":[]}`))))
+	if e := failure(t, err); e.Class != router.ClassServerError || e.Message != "a JSON body came in place of a stream" {
+		t.Errorf("an answer in place of a stream: %+v", e)
+	}
 }
 
 func TestUnreadableAnswers(t *testing.T) {

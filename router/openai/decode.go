@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/tidwall/gjson"
 
@@ -14,6 +15,7 @@ import (
 // Bounds of a request.
 const (
 	maxMembers = 256 // of one object, so that looking for members named twice stays cheap
+	maxName    = 128 // bytes of a member's name
 	maxModel   = 256 // bytes of a model's name
 )
 
@@ -33,6 +35,9 @@ func (d *decoding) members(object gjson.Result, at string, read func(name string
 		switch {
 		case key.Str == "":
 			fault = &router.FieldError{Field: at + `""`, Reason: "is not the name of a field"}
+		case len(key.Str) > maxName:
+			name := strings.ToValidUTF8(key.Str[:maxName], "")
+			fault = &router.FieldError{Field: at + name, Reason: fmt.Sprintf("goes on beyond %d bytes", maxName)}
 		case slices.Contains(seen, key.Str):
 			fault = &router.FieldError{Field: at + key.Str, Reason: "is given twice"}
 		case len(seen) == maxMembers:

@@ -142,6 +142,8 @@ func TestDecodeFaults(t *testing.T) {
 		member(`"seed":99999999999999999999`):                  "seed: must be a whole number within 64 bits",
 		member(`"user":7`):                                     "user: must be a string",
 		member(`"reasoning_effort":1`):                         "reasoning_effort: must be a string",
+		member(`"":1`):                                         `"": is not the name of a field`,
+		member(`"` + strings.Repeat("é", 100) + `":1`):         strings.Repeat("é", 64) + ": goes on beyond 128 bytes",
 		member(many(300)):                                      "x254: is one of more than 256 fields",
 	} {
 		r, err := Inbound{}.Decode([]byte(body))

@@ -87,3 +87,16 @@ func FuzzDecoder(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkDecoder(b *testing.B) {
+	frame := []byte(`{"id":"chatcmpl-B1","object":"chat.completion.chunk","created":1764000000,"model":"gpt-6-luna-2026-09-22","service_tier":"default","system_fingerprint":null,"choices":[{"index":0,"delta":{"content":" word"},"logprobs":null,"finish_reason":null}],"usage":null,"obfuscation":"x7yz"}`)
+	var d decoder
+	var steps []router.Chunk
+	var err error
+	b.ReportAllocs()
+	for b.Loop() {
+		if steps, err = d.Frame(frame, steps[:0]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

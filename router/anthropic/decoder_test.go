@@ -1,0 +1,86 @@
+package anthropic
+
+import (
+	"bytes"
+	"testing"
+
+	"waybill/ledger"
+	"waybill/router"
+)
+
+func TestOddUsage(t *testing.T) {
+	for body, want := range map[string]ledger.Usage{
+		// Without the split by lifetime, all is short-lived.
+		`{"input_tokens":5,"cache_creation_input_tokens":300,"output_tokens":7}`: {Input: 5, CacheWrite: 300, Output: 7},
+		// The split never exceeds the total.
+		`{"input_tokens":5,"cache_creation_input_tokens":300,"cache_creation":{"ephemeral_1h_input_tokens":900},"output_tokens":7}`: {Input: 5, CacheWriteLong: 300, Output: 7},
+		`{"input_tokens":-5,"cache_read_input_tokens":null,"output_tokens":"7"}`:                                                    {},
+	} {
+		var d decoder
+		if _, err := d.Body([]byte(`{"type":"message","content":[],"stop_reason":"end_turn","usage":` + body + `}`)); err != nil {
+			t.Fatal(err)
+		}
+		if u, final := d.Usage(); u != want || !final {
+			t.Errorf("%s: %+v, want %+v", body, u, want)
+		}
+	}
+}
+
+func TestStopReasons(t *testing.T) {
+	for native, want := range map[string]router.Finish{
+		"end_turn": router.FinishStop, "stop_sequence": router.FinishStop, "max_tokens": router.FinishLength,
+		"model_context_window_exceeded": router.FinishLength, "tool_use": router.FinishTool, "refusal": router.FinishFiltered,
+		"pause_turn": router.FinishLength, "brand_new": router.FinishStop,
+	} {
+		var d decoder
+		steps, err := d.Frame([]byte(`{"type":"message_delta","delta":{"stop_reason":"`+native+`"},"usage":{"output_tokens":1}}`), nil)
+		if err != nil || steps[0].Finish != want || steps[0].Native != native {
+			t.Errorf("%s: %+v %v", native, steps, err)
+		}
+	}
+}
+
+// The usage that came before the stop reason is not the final one.
+func TestUsageOfACutAnswer(t *testing.T) {
+	var d decoder
+	d.Frame([]byte(`{"type":"message_start","message":{"usage":{"input_tokens":9,"output_tokens":1}}}`), nil)
+	if u, final := d.Usage(); final || u != (ledger.Usage{Input: 9, Output: 1}) {
+		t.Errorf("%+v %t", u, final)
+	}
+	if d.Frame([]byte(`{"type":"message_stop"}`), nil); d.Whole() {
+		t.Error("whole without a stop reason")
+	}
+}
+
+func FuzzDecoder(f *testing.F) {
+	f.Add([]byte("event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"usage\":{\"input_tokens\":1}}}\n\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"a\"}}\n\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":2}}\n\ndata: {\"type\":\"message_stop\"}\n\n"))
+	f.Add([]byte(`{"type":"message","content":[{"type":"text","text":"a"}],"stop_reason":"refusal","usage":{}}`))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		var d decoder
+		stopped := false
+		frames := router.NewFrameReader(bytes.NewReader(in))
+		for {
+			frame, err := frames.Next()
+			if err != nil {
+				break
+			}
+			steps, err := d.Frame(frame.Data, nil)
+			for _, c := range steps {
+				stopped = stopped || c.Finish != ""
+			}
+			if err != nil {
+				break
+			}
+		}
+		if d.Whole() && !stopped {
+			t.Fatal("whole without a stop reason")
+		}
+		if u, _ := d.Usage(); u != u.Clamped() {
+			t.Fatalf("%+v", u)
+		}
+		var unary decoder
+		if c, err := unary.Body(in); err == nil && unary.Whole() && c.Finish == "" {
+			t.Fatalf("whole without a stop reason: %+v", c)
+		}
+	})
+}
