@@ -1,6 +1,10 @@
 package router
 
-import "waybill/ledger"
+import (
+	"time"
+
+	"waybill/ledger"
+)
 
 // Inbound is a dialect as callers speak it: how a request is read and how an answer is written.
 type Inbound interface {
@@ -40,4 +44,7 @@ type Failure struct {
 	Code    string // the class, for programs: insufficient_funds, unknown_model, upstream_failed, …
 	Message string // for people: what happened, where, and what to do
 	Field   string // the request's field at fault, if one is
+	Of      string // the id of what stands in the way, for instance the first request under an Idempotency-Key
+
+	RetryAfter time.Duration // when another try may go better, 0 if never
 }

@@ -22,15 +22,9 @@ var Inbounds = map[ledger.Dialect]router.Inbound{
 	ledger.DialectOpenAIChat: openai.Inbound{},
 }
 
-// Provider is who serves models, and how it is spoken to.
-type Provider struct {
-	Dialect ledger.Dialect
-	BaseURL string // as the provider's own SDK takes it, without a slash at its end
-}
-
 // Providers are the providers by the name that models and credentials have them under.
-var Providers = map[string]Provider{
-	"openai":    {ledger.DialectOpenAIChat, "https://api.openai.com/v1"},
-	"anthropic": {ledger.DialectAnthropicMessages, "https://api.anthropic.com"},
-	"google":    {ledger.DialectGemini, "https://generativelanguage.googleapis.com"},
+var Providers = map[string]router.Provider{
+	"openai":    {Dialect: ledger.DialectOpenAIChat, BaseURL: "https://api.openai.com/v1"},
+	"anthropic": {Dialect: ledger.DialectAnthropicMessages, BaseURL: "https://api.anthropic.com"},
+	"google":    {Dialect: ledger.DialectGemini, BaseURL: "https://generativelanguage.googleapis.com"},
 }

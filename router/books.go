@@ -1,0 +1,59 @@
+package router
+
+import (
+	"context"
+
+	"waybill/ledger"
+)
+
+// Books is what the router needs of the ledger's keeper.
+type Books interface {
+	// Execute decides a command and returns when what follows is durable. A refusal is a *ledger.Error.
+	Execute(ctx context.Context, c ledger.Command) (ledger.Receipt, error)
+	// View reads the state as it stands. What it hands out is immutable and may be kept.
+	View(read func(*ledger.State))
+}
+
+// Secrets opens credentials.
+type Secrets interface {
+	// Secret is the secret of a credential, for one call's header.
+	Secret(ctx context.Context, c *ledger.Credential) (string, error)
+}
+
+// Provider is where a provider is reached and what it speaks.
+type Provider struct {
+	Dialect ledger.Dialect
+	BaseURL string // as the provider's own SDK takes it
+}
+
+// Task is one request to be answered.
+type Task struct {
+	ID      string // waybill's id of the request
+	By      ledger.By
+	Org     string
+	Key     string // id of the key that opened it
+	Request *Request
+	Inbound Inbound
+}
+
+// Facts is what an answer's headers say.
+type Facts struct {
+	Request   string
+	Model     string // provider/model
+	Kind      ledger.CredentialKind
+	Attempts  int
+	Warnings  []string
+	OutputCap int64 // the cap that was sent, if the balance or the plan clipped it; else 0
+	// Of a unary answer, which is settled before its headers go out:
+	Settled bool
+	Billing string
+	Charge  ledger.Nano
+}
+
+// Sink takes an answer to the caller.
+type Sink interface {
+	// Start sends the headers of an answer.
+	Start(f Facts)
+	// Send sends bytes of its body, at once. An error means that the caller is gone.
+	Send(b []byte) error
+}

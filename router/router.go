@@ -1,0 +1,164 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"waybill/ledger"
+)
+
+// Dispatcher takes requests to upstreams and answers back. Its fields are set once, before its first use.
+type Dispatcher struct {
+	Books     Books
+	Secrets   Secrets
+	Upstreams map[ledger.Dialect]Upstream
+	Providers map[string]Provider
+	Client    *http.Client
+	Health    *Health
+	Now       func() time.Time
+	Timeouts  Timeouts
+	// Stop ends the calls that are still open: each caller gets an error, each call is settled on an estimate.
+	Stop context.Context
+}
+
+// Timeouts bound an attempt and a request.
+type Timeouts struct {
+	FirstByte time.Duration // from the call to the first byte of a streamed answer
+	Idle      time.Duration // between two bytes of an answer
+	Total     time.Duration // a whole attempt
+	Drain     time.Duration // how long an answer is read on after its caller has left
+}
+
+// DefaultTimeouts are those of a policy that sets none.
+var DefaultTimeouts = Timeouts{FirstByte: time.Minute, Idle: time.Minute, Total: 10 * time.Minute, Drain: 30 * time.Second}
+
+// Do is the whole life of a request. Each leg is admitted durably before it is called. A failure moves on to the next
+// leg while no content has been sent. What was used is settled durably before the caller gets the frame that says the
+// answer is whole. A returned failure is for the caller, who has got nothing yet; nil means that the sink was served,
+// be it with an answer or with an error in the middle of one.
+func (d *Dispatcher) Do(ctx context.Context, t Task, sink Sink) *Failure {
+	r := &run{d: d, task: t, sink: sink, client: ctx, started: d.Now()}
+	lane, legs, err := r.route()
+	if err != nil {
+		return FailureOf(err)
+	}
+	for _, leg := range legs {
+		done, err := r.try(lane, leg)
+		if done {
+			return err
+		}
+	}
+	return r.exhausted()
+}
+
+func (r *run) route() (lane ledger.Lane, legs []Leg, err error) {
+	r.d.Books.View(func(s *ledger.State) {
+		lane, legs, err = Route(r.task.Request.Model, Supply{Own: s.Wallet(r.task.Org), Pool: s.Wallet(ledger.Platform), Model: s.Model})
+	})
+	for _, l := range legs {
+		r.inputs.Legs = append(r.inputs.Legs, l.choice())
+		if r.d.Health.Open(l.choice(), r.started) {
+			r.inputs.Failing = append(r.inputs.Failing, l.Credential.ID+" "+l.Model.Name)
+		}
+	}
+	return lane, legs, err
+}
+
+// try takes one leg as far as it goes. Done means that the request has its end, and failure is what its caller gets.
+func (r *run) try(lane ledger.Lane, leg Leg) (done bool, failure *Failure) {
+	if !r.d.Health.Allow(leg.choice(), r.d.Now()) {
+		r.pass(leg, "breaker_open")
+		return false, nil
+	}
+	secret, err := r.d.Secrets.Secret(r.client, leg.Credential)
+	if err != nil {
+		r.d.Health.Report(leg.choice(), ClassCredential, r.d.Now())
+		r.pass(leg, "credential_unreadable")
+		return false, nil
+	}
+	if err := r.admit(lane, leg); err != nil {
+		r.d.Health.Report(leg.choice(), ClassCanceled, r.d.Now())
+		return r.refused(leg, err)
+	}
+	a := r.attempt(leg, secret)
+	defer a.close()
+	return a.call()
+}
+
+// admit asks the ledger for the leg: durable when it returns without an error.
+func (r *run) admit(lane ledger.Lane, leg Leg) error {
+	q := r.task.Request
+	demand := ledger.Demand{Choice: leg.choice(), Input: InputBound(q), Output: q.OutputCap, Floor: outputFloor(q), Answers: q.N, ServiceTier: q.ServiceTier}
+	if !r.admitted {
+		rec, err := r.d.Books.Execute(r.client, ledger.Admit{Who: r.task.By, Org: r.task.Org, Key: r.task.Key, Request: r.task.ID,
+			Lane: lane, Dialect: q.Dialect, Asked: r.asked(), Streamed: q.Stream, Inputs: r.inputs, Demand: demand})
+		if err != nil {
+			return err
+		}
+		e := rec.Records[len(rec.Records)-1].Event.(*ledger.RequestAdmitted)
+		if rec.Repeated {
+			return &ledger.Error{Code: ledger.CodeRepeated, Of: e.Request, Message: "this Idempotency-Key was used by request " + e.Request +
+				": its answer is not kept, its trace is at GET /api/v1/orgs/" + r.task.Org + "/requests/" + e.Request}
+		}
+		r.admitted, r.leg = true, e.Leg
+		return nil
+	}
+	rec, err := r.d.Books.Execute(context.WithoutCancel(r.client), ledger.Extend{Who: r.task.By, Org: r.task.Org, Request: r.task.ID, Demand: demand})
+	if err != nil {
+		return err
+	}
+	r.leg = rec.Records[len(rec.Records)-1].Event.(*ledger.RequestExtended).Leg
+	return nil
+}
+
+// asked is the model as the caller named it, cut to what the log takes.
+func (r *run) asked() string { return r.task.Request.Model[:min(len(r.task.Request.Model), 128)] }
+
+// refused decides what a leg that the ledger would not admit means: the end, or a leg passed over.
+func (r *run) refused(leg Leg, err error) (done bool, failure *Failure) {
+	var le *ledger.Error
+	if !errors.As(err, &le) {
+		return true, r.end(FailureOf(err), "not_admitted")
+	}
+	switch le.Code {
+	case ledger.CodeInsufficientFunds, ledger.CodeFundsHeld, ledger.CodePlanExcludesModel, ledger.CodePlanLimit, ledger.CodeKeyForbidsModel, ledger.CodeUnpricedModel, ledger.CodeUnknownModel, ledger.CodeNotFound:
+		if r.refusal == nil {
+			r.refusal = err
+		}
+		r.pass(leg, string(le.Code))
+		return false, nil
+	}
+	return true, r.end(FailureOf(err), string(le.Code))
+}
+
+// exhausted ends a request that no leg has answered.
+func (r *run) exhausted() *Failure {
+	switch {
+	case !r.admitted && r.refusal != nil:
+		return FailureOf(r.refusal)
+	case r.field != nil && r.last == nil:
+		return r.end(FailureOf(r.field), "unsupported")
+	case r.last == nil:
+		return r.end(&Failure{Status: http.StatusServiceUnavailable, Code: "upstream_failed", RetryAfter: breakerOpen,
+			Message: "every upstream for this model failed lately and rests for a moment: " + r.tried()}, "breaker_open")
+	}
+	f := r.upstreamFailed()
+	return r.end(f, string(r.last.Class))
+}
+
+// end voids an admitted request and returns what its caller gets.
+func (r *run) end(f *Failure, reason string) *Failure {
+	if !r.admitted {
+		return f
+	}
+	_, err := r.d.Books.Execute(context.WithoutCancel(r.client), ledger.Void{Who: r.task.By, Org: r.task.Org, Request: r.task.ID,
+		Resolution: ledger.Resolution{Attempts: r.attempts, Duration: r.since(r.started), Reason: reason}})
+	if err != nil {
+		return FailureOf(err)
+	}
+	return f
+}
+
+func (r *run) since(t time.Time) int64 { return int64(r.d.Now().Sub(t)) }

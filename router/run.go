@@ -1,0 +1,119 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"waybill/ledger"
+)
+
+// run is what a request gathers on its way.
+type run struct {
+	d       *Dispatcher
+	task    Task
+	sink    Sink
+	client  context.Context // ends when the caller leaves
+	started time.Time
+
+	inputs   ledger.Inputs
+	admitted bool
+	leg      ledger.Leg // the latest that was admitted
+	calls    int        // made upstream
+	attempts []ledger.Attempt
+
+	refusal error          // why the ledger passed over the first leg that it refused
+	field   *FieldError    // why a leg could not carry the request
+	last    *UpstreamError // how the last call failed
+}
+
+// pass notes a leg for which no call was made.
+func (r *run) pass(leg Leg, reason string) {
+	r.attempts = append(r.attempts, ledger.Attempt{Choice: leg.choice(), Outcome: ledger.Skipped, Reason: reason})
+}
+
+// tried tells the attempts in a sentence, for an error's text.
+func (r *run) tried() string {
+	var parts []string
+	for _, a := range r.attempts {
+		s := fmt.Sprintf("%s on %s %s", a.Model, a.Kind, a.Outcome)
+		if why := strings.TrimSpace(a.Class + " " + a.Reason); why != "" {
+			s += " (" + why + ")"
+		}
+		parts = append(parts, s)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// upstreamFailed is what a caller gets when the last call failed: the request's own fault as such, anything else as the
+// upstream's.
+func (r *run) upstreamFailed() *Failure {
+	e := r.last
+	switch e.Class {
+	case ClassBadRequest:
+		status := e.Status
+		if status < 400 || status > 499 {
+			status = http.StatusBadRequest
+		}
+		return &Failure{Status: status, Code: "invalid", Message: r.leg.Model + " refused the request: " + e.Message}
+	case ClassNotFound:
+		return &Failure{Status: http.StatusNotFound, Code: string(ledger.CodeUnknownModel), Message: r.leg.Model + " is unknown to its provider: " + e.Message, Field: "model"}
+	case ClassRateLimited:
+		return &Failure{Status: http.StatusTooManyRequests, Code: "rate_limited", RetryAfter: max(e.RetryAfter, time.Second), Message: "the upstream asks to slow down: " + r.tried()}
+	}
+	return &Failure{Status: http.StatusBadGateway, Code: "upstream_failed", Message: "no upstream answered: " + r.tried() + ": " + e.Message}
+}
+
+// statuses are the HTTP statuses of the ledger's refusals.
+var statuses = map[ledger.Code]int{
+	ledger.CodeInvalid:           http.StatusBadRequest,
+	ledger.CodeNotFound:          http.StatusNotFound,
+	ledger.CodeConflict:          http.StatusConflict,
+	ledger.CodeRepeated:          http.StatusConflict,
+	ledger.CodeUnknownKey:        http.StatusUnauthorized,
+	ledger.CodeForbidden:         http.StatusForbidden,
+	ledger.CodeOrgSuspended:      http.StatusForbidden,
+	ledger.CodePlanExcludesModel: http.StatusForbidden,
+	ledger.CodePlanExcludesCred:  http.StatusForbidden,
+	ledger.CodePlanLimit:         http.StatusForbidden,
+	ledger.CodeKeyForbidsModel:   http.StatusForbidden,
+	ledger.CodeUnknownModel:      http.StatusNotFound,
+	ledger.CodeUnpricedModel:     http.StatusForbidden,
+	ledger.CodeInsufficientFunds: http.StatusPaymentRequired,
+	ledger.CodeFundsHeld:         http.StatusTooManyRequests,
+	ledger.CodeUnavailable:       http.StatusServiceUnavailable,
+	ledger.CodeInternal:          http.StatusInternalServerError,
+}
+
+// StatusOf is the HTTP status of a refusal.
+func StatusOf(c ledger.Code) int {
+	if s, ok := statuses[c]; ok {
+		return s
+	}
+	return http.StatusInternalServerError
+}
+
+// FailureOf is an error as a caller sees it. What is nobody's fault but ours keeps its details to the log.
+func FailureOf(err error) *Failure {
+	var le *ledger.Error
+	var fe *FieldError
+	switch {
+	case errors.As(err, &le):
+		f := &Failure{Status: StatusOf(le.Code), Code: string(le.Code), Message: le.Message, Of: le.Of}
+		switch le.Code {
+		case ledger.CodeFundsHeld:
+			f.RetryAfter = time.Second
+		case ledger.CodeUnavailable:
+			f.RetryAfter, f.Code = time.Second, "not_ready"
+		}
+		return f
+	case errors.As(err, &fe):
+		return &Failure{Status: http.StatusBadRequest, Code: string(ledger.CodeInvalid), Message: fe.Error(), Field: fe.Field}
+	case errors.Is(err, context.Canceled):
+		return &Failure{Status: 499, Code: string(ClassCanceled), Message: "the caller left"}
+	}
+	return &Failure{Status: http.StatusInternalServerError, Code: string(ledger.CodeInternal), Message: "the node could not keep its books: " + err.Error()}
+}
