@@ -84,15 +84,20 @@ func parseDecimal(s string) (int64, error) {
 	if len(frac) > 9 {
 		return 0, errors.New("more than nine decimals")
 	}
+	largest := uint64(math.MaxInt64)
+	if neg {
+		largest++
+	}
 	var n uint64
 	for _, c := range whole + frac + strings.Repeat("0", 9-len(frac)) {
 		if c < '0' || c > '9' {
 			return 0, errors.New("not a decimal number such as 12.50")
 		}
-		if n > (math.MaxInt64-9)/10 {
+		digit := uint64(c - '0')
+		if n > (largest-digit)/10 {
 			return 0, errors.New("too large")
 		}
-		n = n*10 + uint64(c-'0')
+		n = n*10 + digit
 	}
 	if neg {
 		return -int64(n), nil
@@ -106,11 +111,11 @@ func ceilDiv(hi, lo, by uint64) int64 {
 		return math.MaxInt64
 	}
 	q, r := bits.Div64(hi, lo, by)
+	if q >= math.MaxInt64 {
+		return math.MaxInt64
+	}
 	if r > 0 {
 		q++
-	}
-	if q > math.MaxInt64 {
-		return math.MaxInt64
 	}
 	return int64(q)
 }
