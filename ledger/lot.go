@@ -15,7 +15,7 @@ type Lot struct {
 	Priority  int     `json:"priority,omitzero"` // lower is used first
 	Expires   Instant `json:"expires,omitzero"`
 	Position  uint64  `json:"position"`        // of the event that made it
-	Closed    bool    `json:"closed,omitzero"` // expired or charged back: what returns to it expires
+	Closed    bool    `json:"closed,omitzero"` // expired or wholly charged back: what returns to it expires
 }
 
 func (l *Lot) account(org string) Account { return Account{Org: org, Kind: "credit", ID: l.ID} }
@@ -154,10 +154,14 @@ func (c PurchaseCredit) decide(d *Draft, at Instant) ([]Event, error) {
 	if err := d.mayBuy(c.Org, c.Lot, c.Amount, c.Expires, at); err != nil {
 		return nil, err
 	}
-	if c.Paid < 0 {
-		return nil, refuse(CodeInvalid, "the price paid is negative")
+	paid := c.Paid
+	if paid == 0 {
+		paid = c.Amount
 	}
-	return []Event{&CreditPurchased{c.Lot, c.Amount, c.Paid, c.Reference, c.Expires}}, nil
+	if paid < 0 || paid > maxCredit {
+		return nil, refuse(CodeInvalid, "price paid %s: not negative and at most %s dollars", paid, maxCredit)
+	}
+	return []Event{&CreditPurchased{c.Lot, c.Amount, paid, c.Reference, c.Expires}}, nil
 }
 
 func (c GrantCredit) Stream() string { return c.Org }
@@ -215,10 +219,13 @@ func (c RefundCredit) decide(d *Draft, _ Instant) ([]Event, error) {
 		return e, nil
 	}
 	amount := c.Amount
+	if amount < 0 {
+		return nil, refuse(CodeInvalid, "a refund of %s: it is not negative", amount)
+	}
 	if amount == 0 {
 		amount = unheld
 	}
-	if amount <= 0 || amount > unheld {
+	if amount == 0 || amount > unheld {
 		return nil, refuse(CodeConflict, "lot %s has %s left that nobody holds: a refund cannot take %s", l.ID, unheld, amount)
 	}
 	return []Event{&CreditRefunded{Lot: l.ID, Taken: amount, Reference: c.Reference}}, nil
@@ -300,7 +307,8 @@ func (e *CreditRefunded) postings(org string) []Posting {
 	return en
 }
 func (e *CreditRefunded) evolve(d *Draft, r *Record) {
-	if e.Chargeback {
+	// Of a chargeback that left nothing, what returns expires; one of a part leaves the rest to be spent.
+	if e.Chargeback && d.balance(credit(r.Stream, e.Lot), USD) == 0 {
 		closeLot(d, r, e.Lot)
 	}
 }
