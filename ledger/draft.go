@@ -46,10 +46,17 @@ func (d *Draft) Head() uint64 { return d.head }
 // Decide decides one command at a time of the writer's clock and folds what follows. The records are the command's
 // own events, after any that fell due in its stream before it: those stand even if the command is refused.
 func (d *Draft) Decide(now Instant, c Command) ([]Record, error) {
-	now = max(now, d.at+1)
-	recs, err := d.append(nil, c.Stream(), now, By{Actor: "waybill", Cause: "due"}, d.due(c.Stream(), now))
-	if err != nil {
-		return recs, err
+	var recs []Record
+	for {
+		now = max(now, d.at+1) // each event takes an instant: the command comes after what was due, and so may more be
+		due := d.due(c.Stream(), now)
+		if len(due) == 0 {
+			break
+		}
+		var err error
+		if recs, err = d.append(recs, c.Stream(), now, By{Actor: "waybill", Cause: "due"}, due); err != nil {
+			return recs, err
+		}
 	}
 	events, err := c.decide(d, now)
 	if err != nil {
@@ -142,7 +149,7 @@ func (d *Draft) priceOf(model string, at Instant) *Price {
 	// A row changed in this draft stands in it twice; the newer value decides.
 	var p *Price
 	for _, q := range rows {
-		if q = d.price(q.ID); q.InForce(at) && (p == nil || q.From > p.From) {
+		if q = d.price(q.ID); q.InForce(at) && q.supersedes(p) {
 			p = q
 		}
 	}
@@ -216,14 +223,12 @@ func (s *State) Merge(d *Draft) {
 		}
 	}
 	wallets := map[string]bool{}
-	for _, l := range d.credentials.over {
-		if l.value != nil {
-			wallets[l.value.Org] = true
-		}
-	}
 	for id, l := range d.credentials.over {
-		if l.deleted {
-			wallets[s.credentials[id].Org] = true
+		if c := s.credentials[id]; c != nil { // none, if the draft both attached and detached it
+			wallets[c.Org] = true
+		}
+		if !l.deleted {
+			wallets[l.value.Org] = true
 		}
 	}
 	models, prices := d.models.over, d.prices.over

@@ -1,6 +1,9 @@
 package ledger
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Instant is a moment in nanoseconds since 1970, UTC. Zero means none: no expiry, no end.
 type Instant int64
@@ -33,7 +36,11 @@ func monthsAfter(anchor Instant, n int) Instant {
 	t := anchor.Time()
 	first := time.Date(t.Year(), t.Month()+time.Month(n), 1, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
 	last := first.AddDate(0, 1, -1).Day()
-	return InstantOf(first.AddDate(0, 0, min(t.Day(), last)-1))
+	then := first.AddDate(0, 0, min(t.Day(), last)-1)
+	if then.Year() > 2261 { // the last whole year that an Instant reaches
+		return math.MaxInt64
+	}
+	return InstantOf(then)
 }
 
 // monthAt is the number of whole periods from the anchor to now: the n for which monthsAfter(anchor, n) ≤ now.

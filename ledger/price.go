@@ -4,7 +4,6 @@ import (
 	"math"
 	"math/big"
 	"math/bits"
-	"slices"
 )
 
 // Rates are the prices of one million tokens of each class, in nano-dollars.
@@ -45,11 +44,18 @@ type Price struct {
 	Tiers        []Tier           `json:"tiers"`                   // ascending; the first has Above 0
 	ServiceTiers map[string]int64 `json:"service_tiers,omitempty"` // multiplier of a tier in basis points
 	Withdrawn    bool             `json:"withdrawn,omitzero"`
+	Position     uint64           `json:"position,omitzero"` // of the event that published it; none in the event itself
 }
 
 // InForce tells whether the row applies at an instant.
 func (p *Price) InForce(at Instant) bool {
 	return !p.Withdrawn && p.From <= at && (p.To == 0 || at < p.To)
+}
+
+// supersedes tells which of two rows in force applies: the one that started later, and of those the one published
+// later. Without the second rule a price would hang on the order in which rows are read.
+func (p *Price) supersedes(o *Price) bool {
+	return o == nil || p.From > o.From || p.From == o.From && p.Position > o.Position
 }
 
 // Applied is the rates of a request with so much input, on the service tier that the upstream reports.
@@ -87,9 +93,21 @@ func (p *Price) validate() error {
 	if p.ID == "" || p.Model == "" {
 		return refuse(CodeInvalid, "a price needs an id and a model")
 	}
-	if len(p.Tiers) == 0 || p.Tiers[0].Above != 0 ||
-		!slices.IsSortedFunc(p.Tiers, func(a, b Tier) int { return int(min(1, max(-1, a.Above-b.Above))) }) {
-		return refuse(CodeInvalid, "price %s: tiers start at 0 and ascend", p.ID)
+	if len(p.Tiers) == 0 || p.Tiers[0].Above != 0 {
+		return refuse(CodeInvalid, "price %s: the first tier is above 0", p.ID)
+	}
+	for i, t := range p.Tiers {
+		if i > 0 && t.Above <= p.Tiers[i-1].Above {
+			return refuse(CodeInvalid, "price %s: tiers ascend", p.ID)
+		}
+		if min(t.Input, t.CacheRead, t.CacheWrite, t.CacheWriteLong, t.Output) < 0 {
+			return refuse(CodeInvalid, "price %s: a rate is never negative", p.ID)
+		}
+	}
+	for tier, bps := range p.ServiceTiers {
+		if bps < 0 {
+			return refuse(CodeInvalid, "price %s: the multiplier of service tier %s is negative", p.ID, tier)
+		}
 	}
 	if p.To != 0 && p.To <= p.From {
 		return refuse(CodeInvalid, "price %s: ends before it starts", p.ID)
@@ -175,7 +193,7 @@ func (c PublishPrice) decide(d *Draft, _ Instant) ([]Event, error) {
 		return nil, refuse(CodeNotFound, "price %s: model %q is not in the catalogue", c.ID, c.Model)
 	}
 	p := c.Price
-	p.Withdrawn = false
+	p.Withdrawn, p.Position = false, 0
 	return []Event{&PricePublished{p}}, nil
 }
 
@@ -193,6 +211,7 @@ func (*PricePublished) Type() Type                { return "price.published" }
 func (*PricePublished) postings(string) []Posting { return nil }
 func (e *PricePublished) evolve(d *Draft, r *Record) {
 	p := e.Price
+	p.Position = r.Position
 	d.prices.set(p.ID, &p)
 	d.touch(r, "price", p.ID)
 }

@@ -104,13 +104,13 @@ func (s *State) Models() []*Model { return sorted(s.models) }
 // Prices gives every price row, in the order of their ids.
 func (s *State) Prices() []*Price { return sorted(s.prices) }
 
-// PriceOf gives the price row of a model that is in force, nil if there is none. Of two, the one that started later.
+// PriceOf gives the price row of a model that is in force, nil if there is none. Of several, see supersedes.
 func (s *State) PriceOf(model string, at Instant) *Price { return inForce(s.pricesOf[model], at) }
 
 func inForce(rows []*Price, at Instant) *Price {
 	var p *Price
 	for _, q := range rows {
-		if q.InForce(at) && (p == nil || q.From > p.From) {
+		if q.InForce(at) && q.supersedes(p) {
 			p = q
 		}
 	}
