@@ -5,6 +5,9 @@ import "math"
 // fund decides whether a leg may run and what it holds meanwhile. Released is the request's present hold, which the
 // new one replaces. A leg on the org's own credential holds and costs nothing here, whatever the plan.
 func (d *Draft) fund(o *Org, key string, lane Lane, dm Demand, released []Draw, at Instant) (Leg, []Draw, error) {
+	if err := dm.validate(); err != nil {
+		return Leg{}, nil, err
+	}
 	m, err := d.modelOf(dm.Choice)
 	if err != nil {
 		return Leg{}, nil, err
@@ -38,8 +41,6 @@ func (d *Draft) fund(o *Org, key string, lane Lane, dm Demand, released []Draw, 
 		return Leg{}, nil, refuse(CodeUnpricedModel, "model %s has no price in force: it can be called on your own credential only", m.Name)
 	case plan.MaxInput > 0 && dm.Input > plan.MaxInput:
 		return Leg{}, nil, refuse(CodePlanLimit, "plan %s takes up to %d tokens of input, and this call may have %d", plan.ID, plan.MaxInput, dm.Input)
-	case plan.MaxOutput > 0 && dm.Output*leg.Answers > plan.MaxOutput:
-		return Leg{}, nil, refuse(CodePlanLimit, "plan %s gives up to %d tokens of output, and this call asks for %d", plan.ID, plan.MaxOutput, dm.Output*leg.Answers)
 	}
 	f := funding{d: d, o: o, plan: plan, leg: &leg, price: price, released: released}
 	held, err := f.place(m, dm.Floor)
@@ -67,16 +68,20 @@ type purse struct {
 func (f *funding) place(m *Model, floor int64) ([]Draw, error) {
 	leg := f.leg
 	leg.Markup, leg.Weight = f.plan.Markup, f.plan.weight(m.Name)
-	clippable := leg.Output == 0
-	if clippable {
-		leg.Output = f.plan.output()
+	if leg.Output > 0 { // the caller's own cap is never clipped
+		floor = leg.Output
+	} else {
+		floor = max(1, floor)
+		leg.Output = max(f.plan.output(), floor)
 		if m.MaxOutput > 0 {
-			leg.Output = min(leg.Output, m.MaxOutput)
+			leg.Output, floor = min(leg.Output, m.MaxOutput), min(floor, m.MaxOutput)
 		}
 	}
-	floor = min(max(1, floor), leg.Output)
-	if !clippable {
-		floor = leg.Output
+	if most := f.plan.MaxOutput; most > 0 {
+		if floor*leg.Answers > most {
+			return nil, refuse(CodePlanLimit, "plan %s gives up to %d tokens of output, and this call may need %d", f.plan.ID, most, floor*leg.Answers)
+		}
+		leg.Output = min(leg.Output, most/leg.Answers)
 	}
 	now, idle := f.purses()
 	if !f.fits(now, leg.Output) {
@@ -247,7 +252,9 @@ func (d *Draft) capture(h *Hold, o *Org, rates Rates, u Usage) capture {
 		}
 	}
 	plan := d.plan(o.Plan)
-	if !message && tokens > 0 && plan.Tokens > 0 && plan.Allows(h.Lane) {
+	// Dollars that the hold has for the rest come before allowance that it does not have: a hold pins what it is on.
+	beyond := !message && tokens > 0 && int64(Share(rates, u, tokens, total)) > sum(h.Draws, USD)
+	if beyond && plan.Tokens > 0 && plan.Allows(h.Lane) {
 		if n := min(tokens, d.balance(Account{Org: o.ID, Kind: "plan", ID: o.Period.ID}, Tok)); n > 0 {
 			c.draws = append(c.draws, Draw{Tok, o.Period.ID, n})
 			tokens -= n

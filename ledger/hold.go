@@ -19,6 +19,26 @@ type Demand struct {
 	ServiceTier string // as asked
 }
 
+// maxAnswers bounds the answers of one call; no provider gives more than 128.
+const maxAnswers = 1024
+
+// validate refuses figures that no call has, before a product of them overflows and holds too little.
+func (dm Demand) validate() error {
+	switch {
+	case dm.Input < 0 || dm.Input > maxTokens:
+		return refuse(CodeInvalid, "an input of %d tokens: not negative and at most %d", dm.Input, int64(maxTokens))
+	case dm.Output < 0 || dm.Output > maxTokens:
+		return refuse(CodeInvalid, "an output cap of %d tokens: not negative and at most %d", dm.Output, int64(maxTokens))
+	case dm.Floor < 0 || dm.Floor > maxTokens:
+		return refuse(CodeInvalid, "an output of at least %d tokens: not negative and at most %d", dm.Floor, int64(maxTokens))
+	case dm.Answers < 0 || dm.Answers > maxAnswers:
+		return refuse(CodeInvalid, "%d answers: not negative and at most %d", dm.Answers, maxAnswers)
+	case dm.ServiceTier != "" && !validID(strings.ToLower(dm.ServiceTier)):
+		return refuse(CodeInvalid, "service tier %q: a word such as flex or priority", dm.ServiceTier)
+	}
+	return nil
+}
+
 // Leg is a leg as it was admitted: everything that bounds what it can cost.
 type Leg struct {
 	N int `json:"n"` // in the request, from 1
@@ -107,6 +127,9 @@ func (c Admit) decide(d *Draft, at Instant) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !validReference(c.Request) {
+		return nil, refuse(CodeInvalid, "request id %q: 1 to 128 letters, digits and -_.:/", c.Request)
+	}
 	if d.hold(c.Request) != nil {
 		return nil, refuse(CodeConflict, "request %s is admitted already", c.Request)
 	}
@@ -150,8 +173,12 @@ func (d *Draft) callable(org, key string, at Instant) (*Org, error) {
 	if key == "" {
 		return o, nil
 	}
-	if k := d.key(key); k == nil || k.Org != org || k.Revoked || k.Expires.passed(at) {
+	k := d.key(key)
+	switch {
+	case k == nil || k.Org != org || k.Revoked || k.Expires.passed(at):
 		return nil, refuse(CodeUnknownKey, "the key is unknown, revoked or expired")
+	case !k.Has(ScopeInference):
+		return nil, refuse(CodeForbidden, "the key may not call models: it lacks the scope inference")
 	}
 	return o, nil
 }

@@ -12,7 +12,7 @@ type Plan struct {
 	Markup    int64            `json:"markup_bps,omitzero"` // on list rates, when credit pays, in basis points above ×1
 	Output    int64            `json:"output,omitzero"`     // output cap of a call that sets none, in tokens; 0 is DefaultOutput
 	MaxInput  int64            `json:"max_input,omitzero"`  // bound on the input of one call, in tokens; 0 is none
-	MaxOutput int64            `json:"max_output,omitzero"` // bound on the output cap of one call, in tokens; 0 is none
+	MaxOutput int64            `json:"max_output,omitzero"` // bound on the output of one call, all answers together, in tokens; 0 is none
 	Weights   map[string]int64 `json:"weights,omitempty"`   // plan tokens that one token of a model costs; 1 unless named
 }
 
@@ -20,14 +20,10 @@ type Plan struct {
 const DefaultOutput = 32_768
 
 func (p *Plan) output() int64 {
-	n := int64(DefaultOutput)
 	if p.Output > 0 {
-		n = p.Output
+		return p.Output
 	}
-	if p.MaxOutput > 0 {
-		n = min(n, p.MaxOutput)
-	}
-	return n
+	return DefaultOutput
 }
 
 func (p *Plan) weight(model string) int64 {
@@ -103,11 +99,10 @@ func (c DefinePlan) decide(d *Draft, _ Instant) ([]Event, error) {
 	if !validID(c.ID) {
 		return nil, refuse(CodeInvalid, "plan %q: a plan's id is lower-case letters, digits and dashes", c.ID)
 	}
-	if c.Tokens < 0 || c.Messages < 0 || c.Markup < 0 || c.Output < 0 || c.MaxInput < 0 || c.MaxOutput < 0 {
-		return nil, refuse(CodeInvalid, "plan %s: no figure may be negative", c.ID)
-	}
-	if c.Tokens > maxTokens {
-		return nil, refuse(CodeInvalid, "plan %s: at most %d tokens", c.ID, int64(maxTokens))
+	for _, n := range []int64{c.Tokens, c.Messages, c.Markup, c.Output, c.MaxInput, c.MaxOutput} {
+		if n < 0 || n > maxTokens {
+			return nil, refuse(CodeInvalid, "plan %s: %d: a figure is not negative and at most %d", c.ID, n, int64(maxTokens))
+		}
 	}
 	for model, w := range c.Weights {
 		if w < 0 || w > 1000 {
@@ -151,6 +146,9 @@ func (c CancelPlan) decide(d *Draft, _ Instant) ([]Event, error) {
 	o, err := d.openOrg(c.Org)
 	if err != nil {
 		return nil, err
+	}
+	if d.plan(FreePlan) == nil {
+		return nil, refuse(CodeNotFound, "plan %q is not defined: there is nothing to fall back to", FreePlan)
 	}
 	if o.Period.End == 0 {
 		return nil, refuse(CodeConflict, "org %s has no subscription that could be cancelled: it is on plan %s", c.Org, o.Plan)
