@@ -18,7 +18,7 @@ const maxDepth = 128
 // Document checks that b is one well-formed, UTF-8, reasonably nested JSON text and gives it for reading. The
 // result and every string taken from it point into b, which must not be changed afterwards.
 func Document(b []byte) (gjson.Result, error) {
-	text := View(b)
+	text := TextOf(b)
 	switch {
 	case !utf8.ValidString(text):
 		return gjson.Result{}, errors.New("is not UTF-8")
@@ -30,8 +30,8 @@ func Document(b []byte) (gjson.Result, error) {
 	return gjson.Parse(text), nil
 }
 
-// View gives bytes that are never written again as a string, without the copy.
-func View(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+// TextOf gives bytes that are never written again as a string, without the copy.
+func TextOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // deeper tells whether a JSON text nests beyond limit. It follows well-formed text only, as far as that is what
 // it gets: a validator reads no further than the first fault either.

@@ -165,7 +165,7 @@ func parseFrame(raw []byte) Frame {
 		value = bytes.TrimPrefix(value, []byte(" "))
 		switch string(name) {
 		case "event":
-			f.Event = View(value)
+			f.Event = TextOf(value)
 		case "data":
 			switch {
 			case f.Data == nil && value == nil: // a field name alone has an empty value

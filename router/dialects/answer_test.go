@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -217,12 +218,11 @@ func TestCutAnswersAreNeverWhole(t *testing.T) {
 		if !stream {
 			body = bytes.TrimSpace(body)
 		}
-		var cut int
-		var drop bool
-		base := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		base := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			cut, _ := strconv.Atoi(r.URL.Query().Get("cut"))
 			w.Header().Set("Content-Type", kind)
 			w.Write(body[:cut])
-			if http.NewResponseController(w).Flush(); drop {
+			if http.NewResponseController(w).Flush(); r.URL.Query().Get("drop") == "true" {
 				panic(http.ErrAbortHandler)
 			}
 		})
@@ -235,15 +235,16 @@ func TestCutAnswersAreNeverWhole(t *testing.T) {
 			i += blank
 			places = append(places, i)
 		}
-		for _, cut = range places {
-			for _, drop = range []bool{false, true} {
+		for _, cut := range places {
+			for _, drop := range []bool{false, true} {
 				if marked := stream && tt.dialect != gem; cut == len(body) && (!drop || marked) {
 					continue
 				}
 				if !drop && bytes.HasSuffix(body[:cut], []byte("\r\n\r")) { // the blank line is there
 					continue
 				}
-				reply, err := dialects.Upstreams[tt.dialect].Open(context.Background(), call(hello(t, stream), base))
+				at := fmt.Sprintf("%s?cut=%d&drop=%t&", base, cut, drop)
+				reply, err := dialects.Upstreams[tt.dialect].Open(context.Background(), call(hello(t, stream), at))
 				if err == nil {
 					_, err = read(reply)
 					reply.Close()

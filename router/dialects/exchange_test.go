@@ -92,13 +92,21 @@ func TestIdleUpstream(t *testing.T) {
 // Only waiting for the upstream counts: a caller who takes the answer slowly does not make it time out.
 func TestSlowReaderIsNotIdle(t *testing.T) {
 	body, kind, _ := fixture(t, "openai_text.sse")
-	c := call(hello(t, true), fixed(t, kind, body))
+	goOn := make(chan struct{})
+	c := call(hello(t, true), serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", kind)
+		w.Write(body[:700])
+		http.NewResponseController(w).Flush()
+		<-goOn
+		w.Write(body[700:])
+	}))
 	c.Idle = 50 * time.Millisecond
 	reply := open(t, chat, c)
 	if _, err := reply.Next(); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(2 * c.Idle) // the time that must not count
+	close(goOn)
 	if _, err := read(reply); err != io.EOF {
 		t.Error(err)
 	}
@@ -195,15 +203,17 @@ func TestCloseEndsTheCall(t *testing.T) {
 	<-left
 }
 
-// A connection serves the next call after an answer was read to its end mark.
+// A connection serves the next call after an answer was read to its end mark, though the body ends after that.
 func TestConnectionsAreKept(t *testing.T) {
 	var connections atomic.Int64
 	body, kind, _ := fixture(t, "openai_text.sse")
+	marked := make(chan struct{})
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", kind)
 		w.Write(body)
 		http.NewResponseController(w).Flush()
+		<-marked
 	}))
 	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
@@ -217,6 +227,7 @@ func TestConnectionsAreKept(t *testing.T) {
 		if _, err := read(reply); err != io.EOF {
 			t.Fatal(err)
 		}
+		marked <- struct{}{}
 		reply.Close()
 	}
 	if n := connections.Load(); n != 1 {

@@ -25,7 +25,7 @@ func edit(c router.Call) (body []byte, warnings []string) {
 	for _, field := range drop {
 		warnings = append(warnings, field+": left out, "+c.Model.Name+" refuses it")
 	}
-	root := gjson.Parse(router.View(r.Body))
+	root := gjson.Parse(router.TextOf(r.Body))
 	limit := "max_completion_tokens"
 	if c.Model.Has(ledger.FeatureMaxTokens) && has(root, "max_tokens") && !has(root, limit) {
 		limit = "max_tokens"
