@@ -1,0 +1,696 @@
+package ledger
+
+import (
+	"cmp"
+	"maps"
+	"math/big"
+	"slices"
+	"sort"
+	"time"
+)
+
+// oracle is a second ledger, written from the rules alone and sharing no code with the first: maps, big numbers and
+// no events. It decides each command by itself and says what every balance is then.
+type oracle struct {
+	clock, last Instant // what the wall says, and the time of the last event
+	bal         map[string]int64
+	orgs        map[string]*oOrg
+	plans       map[string]Plan
+	models      map[string]Model
+	prices      []oPrice // in the order of their publication
+	calls       map[string]*oCall
+	owner       map[string]string // credential → org
+	lots        int
+}
+
+type oOrg struct {
+	plan, next         string
+	number             int
+	anchor, start, end Instant
+	granted, suspended bool
+	lots               []*oLot
+}
+
+type oLot struct {
+	id        string
+	n         int // in the order of making
+	amount    int64
+	paid      int64
+	promotion bool
+	priority  int
+	expires   Instant
+	closed    bool
+}
+
+type oPrice struct {
+	Price
+	gone bool
+}
+
+type oCall struct {
+	org           string
+	lane          Lane
+	kind          CredentialKind
+	model         string
+	price         *Price
+	markup        int64
+	weight        int64
+	input, output int64 // bounds; output of all answers
+	free          bool  // a model of no weight, on an allowance
+	held          []oDraw
+	admitted      Instant
+}
+
+type oDraw struct {
+	place  string // an account's path
+	amount int64
+}
+
+func newOracle() *oracle {
+	return &oracle{bal: map[string]int64{}, orgs: map[string]*oOrg{}, plans: map[string]Plan{}, models: map[string]Model{},
+		calls: map[string]*oCall{}, owner: map[string]string{}}
+}
+
+func (o *oracle) event() Instant { o.last = max(o.clock, o.last+1); return o.last }
+
+func (o *oracle) move(from, to, unit string, n int64) {
+	o.bal[from+" "+unit] -= n
+	o.bal[to+" "+unit] += n
+}
+
+func unitOf(place string) string {
+	_, kind, _ := cut3(place)
+	return map[string]string{"plan": "tok", "free": "msg", "credit": "usd"}[kind]
+}
+
+// cut3 takes org/ORG/KIND/ID apart.
+func cut3(place string) (org, kind, id string) {
+	var parts [4]string
+	i := 0
+	for _, c := range place {
+		if c == '/' && i < 3 {
+			i++
+			continue
+		}
+		parts[i] += string(c)
+	}
+	return parts[1], parts[2], parts[3]
+}
+
+func (o *oracle) free(place string) int64 { return o.bal[place+" "+unitOf(place)] }
+func (o *oracle) held(place string) int64 { return o.bal[place+"/held "+unitOf(place)] }
+
+// month is the anchor n months on, on the last day of a month that is too short.
+func month(anchor Instant, n int) Instant {
+	t := time.Unix(0, int64(anchor)).UTC()
+	m := int(t.Month()) - 1 + n
+	year, mon := t.Year()+m/12, time.Month(m%12+1)
+	day := min(t.Day(), time.Date(year, mon+1, 0, 0, 0, 0, 0, time.UTC).Day())
+	return Instant(time.Date(year, mon, day, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC).UnixNano())
+}
+
+func (o *oracle) openPeriod(id string, plan string, at Instant, anchored bool) {
+	g, p := o.orgs[id], o.plans[plan]
+	old := planOf(id, g)
+	if g.number > 0 {
+		o.move(old, "house/expired", "tok", o.free(old))
+	}
+	g.plan, g.next = plan, ""
+	g.number++
+	if !anchored {
+		g.anchor = at
+	}
+	n := 0
+	for month(g.anchor, n+1) <= at {
+		n++
+	}
+	g.start, g.end = month(g.anchor, n), 0
+	if p.Tokens > 0 {
+		g.end = month(g.anchor, n+1)
+	}
+	o.event()
+	o.move("house/issued", planOf(id, g), "tok", p.Tokens)
+	if !g.granted && p.Messages > 0 {
+		g.granted = true
+		o.move("house/issued", "org/"+id+"/free", "msg", p.Messages)
+	}
+}
+
+func planOf(id string, g *oOrg) string { return "org/" + id + "/plan/p" + itoa(g.number) }
+func lotOf(id string, l *oLot) string  { return "org/" + id + "/credit/" + l.id }
+
+// due brings an org up to the clock.
+func (o *oracle) due(id string) {
+	g := o.orgs[id]
+	for again := g != nil; again; {
+		again = false
+		at := max(o.clock, o.last+1)
+		for _, l := range g.lots {
+			if !l.closed && l.expires != 0 && l.expires <= at {
+				o.move(lotOf(id, l), "house/expired", "usd", o.free(lotOf(id, l)))
+				l.closed, again = true, true
+				o.event()
+			}
+		}
+		if g.end != 0 && g.end <= at {
+			o.openPeriod(id, cmp.Or(g.next, g.plan), at, true)
+			again = true
+		}
+	}
+}
+
+func (g *oOrg) inOrder() []*oLot {
+	lots := slices.DeleteFunc(slices.Clone(g.lots), func(l *oLot) bool { return l.closed })
+	sort.SliceStable(lots, func(i, j int) bool {
+		a, b := lots[i], lots[j]
+		switch {
+		case a.priority != b.priority:
+			return a.priority < b.priority
+		case a.expires != b.expires:
+			return a.expires != 0 && (b.expires == 0 || a.expires < b.expires)
+		case a.promotion != b.promotion:
+			return a.promotion
+		}
+		return a.n < b.n
+	})
+	return lots
+}
+
+// ceil rounds up, and stops at the largest amount there is.
+func ceil(r *big.Rat) int64 {
+	q, m := new(big.Int).DivMod(r.Num(), r.Denom(), new(big.Int))
+	if m.Sign() > 0 {
+		q.Add(q, big.NewInt(1))
+	}
+	if !q.IsInt64() {
+		return 1<<63 - 1
+	}
+	return q.Int64()
+}
+
+func times(rate Rate, bps int64) Rate { return Rate(ceil(big.NewRat(int64(rate)*bps, 10_000))) }
+
+func each5(r Rates, bps int64) Rates {
+	return Rates{times(r.Input, bps), times(r.CacheRead, bps), times(r.CacheWrite, bps), times(r.CacheWriteLong, bps), times(r.Output, bps)}
+}
+
+// exact is what a usage costs before any rounding.
+func exact(r Rates, u Usage) *big.Rat {
+	sum := new(big.Rat)
+	for _, x := range [][2]int64{{u.Input, int64(r.Input)}, {u.CacheRead, int64(r.CacheRead)}, {u.CacheWrite, int64(r.CacheWrite)},
+		{u.CacheWriteLong, int64(r.CacheWriteLong)}, {u.Output, int64(r.Output)}} {
+		sum.Add(sum, new(big.Rat).Mul(new(big.Rat).SetInt64(x[0]), big.NewRat(x[1], 1_000_000)))
+	}
+	return sum
+}
+
+func part(cost *big.Rat, uncovered, total int64) int64 {
+	if total == 0 {
+		return ceil(cost)
+	}
+	return ceil(new(big.Rat).Mul(cost, big.NewRat(uncovered, total)))
+}
+
+func applied(p *Price, input int64, tier string) Rates {
+	var r Rates
+	for _, t := range p.Tiers {
+		if t.Above == 0 || input > t.Above {
+			r = t.Rates
+		}
+	}
+	if bps, ok := p.ServiceTiers[tier]; ok {
+		r = each5(r, bps)
+	}
+	return r
+}
+
+func dearestFor(p *Price, input int64, tier string, markup int64) Rates {
+	var w Rates
+	for _, t := range p.Tiers {
+		if t.Above == 0 || input > t.Above {
+			w = Rates{max(w.Input, t.Input), max(w.CacheRead, t.CacheRead), max(w.CacheWrite, t.CacheWrite),
+				max(w.CacheWriteLong, t.CacheWriteLong), max(w.Output, t.Output)}
+		}
+	}
+	if bps := p.ServiceTiers[tier]; bps > 10_000 {
+		w = each5(w, bps)
+	}
+	w = each5(w, 10_000+markup)
+	w.Input = max(w.Input, w.CacheRead, w.CacheWrite, w.CacheWriteLong)
+	return w
+}
+
+func (o *oracle) priceAt(model string, at Instant) *Price {
+	var best *Price
+	for i := range o.prices {
+		p := &o.prices[i]
+		if p.Model == model && !p.gone && p.From <= at && (p.To == 0 || at < p.To) && (best == nil || p.From >= best.From) {
+			best = &p.Price
+		}
+	}
+	return best
+}
+
+// leg decides a leg on what is free now, takes its hold, and gives its call or the code of its refusal.
+func (o *oracle) leg(org string, lane Lane, d Demand) (*oCall, Code) {
+	g := o.orgs[org]
+	m, known := o.models[d.Model]
+	if !known || m.Retired {
+		return nil, CodeUnknownModel
+	}
+	at := max(o.clock, o.last+1)
+	c := &oCall{org: org, lane: lane, kind: d.Kind, model: d.Model, price: o.priceAt(d.Model, at), input: d.Input}
+	owner := Platform
+	if d.Kind == BYOK {
+		owner = org
+	}
+	if o.owner[d.Credential] != owner {
+		return nil, CodeNotFound
+	}
+	if d.Kind == BYOK {
+		return c, ""
+	}
+	p := o.plans[g.plan]
+	if !slices.Contains(p.Lanes, lane) {
+		return nil, CodePlanExcludesModel
+	}
+	if c.price == nil {
+		return nil, CodeUnpricedModel
+	}
+	if p.MaxInput > 0 && d.Input > p.MaxInput {
+		return nil, CodePlanLimit
+	}
+	n := max(d.Answers, 1)
+	least, most := d.Output, d.Output
+	if d.Output == 0 {
+		least = max(d.Floor, 1)
+		most = max(cmp.Or(p.Output, 32_768), least)
+		if m.MaxOutput > 0 {
+			least, most = min(least, m.MaxOutput), min(most, m.MaxOutput)
+		}
+	}
+	if p.MaxOutput > 0 {
+		if least*n > p.MaxOutput {
+			return nil, CodePlanLimit
+		}
+		most = min(most, p.MaxOutput/n)
+	}
+	c.markup, c.weight = p.Markup, 1
+	if w, ok := p.Weights[d.Model]; ok {
+		c.weight = w
+	}
+	if p.Messages > 0 && o.free("org/"+org+"/free") > 0 {
+		c.output = most * n
+		c.held = []oDraw{{"org/" + org + "/free", 1}}
+		return c, o.hold(c)
+	}
+	var lots []*oLot
+	if p.Credit {
+		lots = g.inOrder()
+	}
+	tokens, credit := int64(0), int64(0)
+	idleTokens, idleCredit := int64(0), int64(0)
+	if p.Tokens > 0 {
+		tokens = o.free(planOf(org, g))
+		idleTokens = tokens + o.held(planOf(org, g))
+	}
+	for _, l := range lots {
+		credit += o.free(lotOf(org, l))
+		idleCredit += o.free(lotOf(org, l)) + o.held(lotOf(org, l))
+	}
+	rates := dearestFor(c.price, d.Input, d.ServiceTier, p.Markup)
+	need := func(output, tokens int64) (covered, dollars int64) {
+		u := Usage{Input: d.Input, Output: output * n}
+		total := (u.Input + u.Output) * c.weight
+		if total == 0 && tokens > 0 {
+			return 0, 0
+		}
+		covered = min(total, tokens)
+		return covered, part(exact(rates, u), total-covered, total)
+	}
+	fits := func(output, tokens, credit int64) bool { _, usd := need(output, tokens); return usd <= credit }
+	if !fits(least, tokens, credit) {
+		if fits(least, idleTokens, idleCredit) || p.Messages > 0 && o.held("org/"+org+"/free") > 0 {
+			return nil, CodeFundsHeld
+		}
+		return nil, CodeInsufficientFunds
+	}
+	// The largest cap that can be paid for: the first that cannot, less one.
+	out := least - 1 + int64(sort.Search(int(most-least)+1, func(i int) bool { return !fits(least+int64(i), tokens, credit) }))
+	c.output = out * n
+	covered, usd := need(out, tokens)
+	c.free = c.weight == 0 && tokens > 0
+	if covered > 0 {
+		c.held = append(c.held, oDraw{planOf(org, g), covered})
+	}
+	for _, l := range lots {
+		if take := min(usd, o.free(lotOf(org, l))); take > 0 {
+			c.held = append(c.held, oDraw{lotOf(org, l), take})
+			usd -= take
+		}
+	}
+	return c, o.hold(c)
+}
+
+func (o *oracle) hold(c *oCall) Code {
+	for _, d := range c.held {
+		o.move(d.place, d.place+"/held", unitOf(d.place), d.amount)
+	}
+	return ""
+}
+
+// giveBack returns what a call holds, less what was taken, or lets it lapse where its place has closed.
+func (o *oracle) giveBack(c *oCall, taken map[string]int64) {
+	g := o.orgs[c.org]
+	for _, d := range c.held {
+		_, kind, id := cut3(d.place)
+		n := d.amount - taken[d.place]
+		to := d.place
+		if kind == "plan" && d.place != planOf(c.org, g) {
+			to = "house/expired"
+		}
+		for _, l := range g.lots {
+			if kind == "credit" && l.id == id && l.closed {
+				to = "house/expired"
+			}
+		}
+		o.move(d.place+"/held", to, unitOf(d.place), n)
+	}
+}
+
+func house(place string) string {
+	if unitOf(place) == "usd" {
+		return "house/revenue"
+	}
+	return "house/consumed"
+}
+
+func (o *oracle) settle(c *oCall, u Usage, tier string) {
+	u = clamp(u)
+	g := o.orgs[c.org]
+	var list *big.Rat = new(big.Rat)
+	var charged Rates
+	if c.price != nil {
+		r := applied(c.price, u.Input+u.CacheRead+u.CacheWrite+u.CacheWriteLong, tier)
+		list, charged = exact(r, u), each5(r, 10_000+c.markup)
+	}
+	if c.kind == BYOK {
+		o.move("house/byok", "org/"+c.org+"/byok", "usd", ceil(list))
+		return
+	}
+	cost := exact(charged, u)
+	total := (u.Input + u.CacheRead + u.CacheWrite + u.CacheWriteLong + u.Output) * c.weight
+	rest, heldUSD := total, int64(0)
+	taken := map[string]int64{}
+	message := false
+	for _, d := range c.held {
+		switch unitOf(d.place) {
+		case "msg":
+			message, taken[d.place] = true, 1
+		case "tok":
+			taken[d.place] = min(d.amount, rest)
+			rest -= taken[d.place]
+		case "usd":
+			heldUSD += d.amount
+		}
+	}
+	owed := part(cost, rest, total)
+	if message || total == 0 && c.free {
+		owed = 0
+	}
+	p := o.plans[g.plan]
+	if here := planOf(c.org, g); owed > heldUSD && rest > 0 && p.Tokens > 0 && slices.Contains(p.Lanes, c.lane) {
+		extra := min(rest, o.free(here))
+		o.move(here, "house/consumed", "tok", extra)
+		owed = part(cost, rest-extra, total)
+	}
+	for _, d := range c.held {
+		if unitOf(d.place) == "usd" {
+			taken[d.place] = min(d.amount, owed)
+			owed -= taken[d.place]
+		}
+	}
+	for _, d := range c.held {
+		o.move(d.place+"/held", house(d.place), unitOf(d.place), taken[d.place])
+	}
+	for _, l := range g.inOrder() {
+		if p.Credit && owed > 0 {
+			n := min(owed, o.free(lotOf(c.org, l)))
+			o.move(lotOf(c.org, l), "house/revenue", "usd", n)
+			owed -= n
+		}
+	}
+	o.move("house/overage", "house/revenue", "usd", owed)
+	o.giveBack(c, taken)
+}
+
+func clamp(u Usage) Usage {
+	f := func(n int64) int64 { return min(max(n, 0), 1<<40) }
+	return Usage{f(u.Input), f(u.CacheRead), f(u.CacheWrite), f(u.CacheWriteLong), f(u.Output), min(f(u.Reasoning), f(u.Output))}
+}
+
+func (o *oracle) absorb(c *oCall, attempts []Attempt) {
+	for _, a := range attempts {
+		if p := o.priceAt(a.Model, c.admitted); p != nil && a.Kind == PlatformPool && a.Outcome != Answered {
+			u := clamp(a.Usage)
+			o.move("house/issued", "house/absorbed", "usd", ceil(exact(applied(p, u.Input+u.CacheRead+u.CacheWrite+u.CacheWriteLong, ""), u)))
+		}
+	}
+}
+
+// do decides a command, and gives the code of its refusal.
+func (o *oracle) do(c Command) Code {
+	id := c.Stream()
+	o.due(id)
+	g := o.orgs[id]
+	if _, opening := c.(OpenOrg); g == nil && !opening && id != Platform {
+		if _, timer := c.(Mature); timer {
+			return ""
+		}
+		switch c.(type) {
+		case Settle, Void, Interrupt, Extend:
+			return CodeConflict
+		}
+		return CodeNotFound
+	}
+	switch c := c.(type) {
+	case DefinePlan:
+		o.plans[c.ID] = c.Plan
+		o.event()
+	case PublishModel:
+		o.models[c.Name] = c.Model
+		o.event()
+	case PublishPrice:
+		o.prices = append(o.prices, oPrice{Price: c.Price})
+		o.event()
+	case WithdrawPrice:
+		for i := range o.prices {
+			if o.prices[i].ID == c.Price && !o.prices[i].gone {
+				o.prices[i].gone = true
+				o.event()
+				return ""
+			}
+		}
+		return CodeNotFound
+	case OpenOrg:
+		if g != nil {
+			return CodeConflict
+		}
+		o.orgs[id] = &oOrg{}
+		o.event()
+		o.event()
+		o.openPeriod(id, c.Plan, max(o.clock, o.last+1), false)
+	case SubscribePlan, CancelPlan, SuspendOrg, ResumeOrg:
+		return o.standing(id, g, c)
+	case PurchaseCredit, GrantCredit, RefundCredit, AdjustCredit:
+		return o.credit(id, g, c)
+	case Admit, Extend, Settle, Void, Interrupt:
+		return o.request(id, g, c)
+	}
+	return ""
+}
+
+func (o *oracle) standing(id string, g *oOrg, c Command) Code {
+	switch c := c.(type) {
+	case SubscribePlan:
+		if c.Plan == g.plan && g.next == "" {
+			return CodeConflict
+		}
+		o.event()
+		switch {
+		case c.Plan == g.plan:
+			g.next = ""
+		case g.end == 0 || o.plans[c.Plan].Tokens > o.plans[g.plan].Tokens:
+			o.openPeriod(id, c.Plan, max(o.clock, o.last+1), false)
+		default:
+			g.next = c.Plan
+		}
+	case CancelPlan:
+		if g.end == 0 {
+			return CodeConflict
+		}
+		g.next = "free"
+		o.event()
+	case SuspendOrg:
+		if g.suspended {
+			return CodeConflict
+		}
+		g.suspended = true
+		o.event()
+	case ResumeOrg:
+		if !g.suspended {
+			return CodeConflict
+		}
+		g.suspended = false
+		o.event()
+	}
+	return ""
+}
+
+func (o *oracle) credit(id string, g *oOrg, c Command) Code {
+	find := func(name string) *oLot {
+		for _, l := range g.lots {
+			if l.id == name {
+				return l
+			}
+		}
+		return nil
+	}
+	add := func(l oLot) Code {
+		switch {
+		case find(l.id) != nil:
+			return CodeConflict
+		case l.expires != 0 && l.expires <= max(o.clock, o.last+1):
+			return CodeInvalid
+		case !o.plans[g.plan].Credit:
+			return CodePlanExcludesCred
+		}
+		o.lots++
+		l.n = o.lots
+		g.lots = append(g.lots, &l)
+		o.event()
+		o.move("house/issued", lotOf(id, &l), "usd", l.amount)
+		return ""
+	}
+	switch c := c.(type) {
+	case PurchaseCredit:
+		return add(oLot{id: c.Lot, amount: int64(c.Amount), paid: int64(c.Amount), expires: c.Expires})
+	case GrantCredit:
+		return add(oLot{id: c.Lot, amount: int64(c.Amount), promotion: true, priority: c.Priority, expires: c.Expires})
+	case AdjustCredit:
+		l := find(c.Lot)
+		if l == nil {
+			return CodeNotFound
+		}
+		if int64(c.Amount) < -o.free(lotOf(id, l)) || l.closed {
+			return CodeConflict
+		}
+		o.move("house/issued", lotOf(id, l), "usd", int64(c.Amount))
+		o.event()
+	case RefundCredit:
+		l := find(c.Lot)
+		if l == nil {
+			return CodeNotFound
+		}
+		if l.promotion {
+			return CodeInvalid
+		}
+		there := o.free(lotOf(id, l))
+		if !c.Chargeback {
+			n := cmp.Or(int64(c.Amount), there)
+			if n == 0 || n > there {
+				return CodeConflict
+			}
+			o.move(lotOf(id, l), "house/refunded", "usd", n)
+			o.event()
+			return ""
+		}
+		n := cmp.Or(int64(c.Amount), l.paid)
+		if n > max(l.paid, l.amount) {
+			return CodeInvalid
+		}
+		o.move(lotOf(id, l), "house/refunded", "usd", min(n, there))
+		o.event()
+		l.closed = l.closed || n >= there
+		if n > there {
+			o.move("house/loss", "house/refunded", "usd", n-there)
+			if !g.suspended {
+				g.suspended = true
+				o.event()
+			}
+		}
+	}
+	return ""
+}
+
+func (o *oracle) request(id string, g *oOrg, c Command) Code {
+	mine := func(request string) *oCall {
+		if call := o.calls[request]; call != nil && call.org == id {
+			return call
+		}
+		return nil
+	}
+	switch c := c.(type) {
+	case Admit:
+		if g.suspended {
+			return CodeOrgSuspended
+		}
+		call, code := o.leg(id, c.Lane, c.Demand)
+		if code != "" {
+			return code
+		}
+		call.admitted = o.event()
+		o.calls[c.Request] = call
+	case Extend:
+		old := mine(c.Request)
+		if old == nil {
+			return CodeConflict
+		}
+		if g.suspended {
+			return CodeOrgSuspended
+		}
+		before := maps.Clone(o.bal)
+		o.giveBack(old, nil)
+		call, code := o.leg(id, old.lane, c.Demand)
+		if code != "" {
+			o.bal = before
+			return code
+		}
+		call.admitted = old.admitted
+		o.calls[c.Request] = call
+		o.event()
+	case Settle:
+		call := mine(c.Request)
+		if call == nil {
+			return CodeConflict
+		}
+		o.settle(call, c.Usage, c.ServiceTier)
+		o.absorb(call, c.Resolution.Attempts)
+		delete(o.calls, c.Request)
+		o.event()
+	case Void:
+		call := mine(c.Request)
+		if call == nil {
+			return CodeConflict
+		}
+		o.giveBack(call, nil)
+		o.absorb(call, c.Resolution.Attempts)
+		delete(o.calls, c.Request)
+		o.event()
+	case Interrupt:
+		call := mine(c.Request)
+		if call == nil {
+			return CodeConflict
+		}
+		if c.Rule == RuleVoid {
+			o.giveBack(call, nil)
+		} else {
+			for _, d := range call.held {
+				o.move(d.place+"/held", house(d.place), unitOf(d.place), d.amount)
+			}
+		}
+		delete(o.calls, c.Request)
+		o.event()
+	}
+	return ""
+}
