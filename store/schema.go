@@ -41,6 +41,20 @@ func migrate(ctx context.Context, db *sql.DB, folder string) error {
 	return nil
 }
 
+// known refuses a file whose schema is not the one that this binary reads. Who only reads does not migrate.
+func known(ctx context.Context, db *sql.DB, folder string) error {
+	has, newest, err := schemas(ctx, db, folder)
+	switch {
+	case err != nil:
+		return err
+	case has > newest:
+		return newer(folder, has, newest)
+	case has < newest:
+		return fmt.Errorf("the %s has schema %d, and this waybill reads %d: open it for writing once, with waybill serve, to migrate it", folder, has, newest)
+	}
+	return nil
+}
+
 // schemas is the schema that a file has, 0 for a new one, and the newest that this binary knows.
 func schemas(ctx context.Context, db *sql.DB, folder string) (has, newest int64, err error) {
 	if newest, err = newestOf(folder); err != nil {
