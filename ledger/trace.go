@@ -1,5 +1,7 @@
 package ledger
 
+import "slices"
+
 // Trace is one row of the view requests: a request as its events tell it. The token classes are disjoint (Usage);
 // money is in nano-dollars, durations in nanoseconds.
 type Trace struct {
@@ -90,13 +92,27 @@ func (r *Record) Request() string {
 	return ""
 }
 
-// Attempted gives the attempts that a resolution records, nil for any other event.
+// Interrupted is the outcome of the leg that ran, or may have run, when the node stopped. No event tells how it ended.
+const Interrupted Outcome = "interrupted"
+
+// Attempted gives the attempts that a resolution tells of, nil for any other event. The one that was settled carries the
+// usage of the settlement, so that the attempts together show everything that upstreams counted. Of an interrupted
+// request only the last leg is known.
 func (r *Record) Attempted() []Attempt {
 	switch e := r.Event.(type) {
 	case *RequestSettled:
-		return e.Attempts
+		attempts := slices.Clone(e.Attempts)
+		for i, a := range slices.Backward(attempts) {
+			if a.N == e.Leg && (a.Outcome == Answered || a.Outcome == Cut || a.Outcome == Abandoned) {
+				attempts[i].Usage = e.Usage
+				break
+			}
+		}
+		return attempts
 	case *RequestVoided:
 		return e.Attempts
+	case *RequestInterrupted:
+		return []Attempt{{N: e.Leg.N, Choice: e.Leg.Choice, Outcome: Interrupted, Reason: string(e.Rule)}}
 	}
 	return nil
 }

@@ -172,9 +172,6 @@ func (p *patient) Read(b []byte) (int, error) {
 
 // readBody reads a whole unary answer.
 func (r *reply) readBody() ([]byte, error) {
-	if r.resp.ContentLength > maxBody {
-		return nil, errTooLarge
-	}
 	var b bytes.Buffer
 	// One byte more than the body, so that its end is found without growing.
 	b.Grow(int(min(max(r.resp.ContentLength, 0), 1<<20)) + bytes.MinRead)

@@ -89,6 +89,25 @@ func TestDecodeOnlyTheOldCap(t *testing.T) {
 	}
 }
 
+// A field that asks for nothing is in no other dialect's way; with any other value it is.
+func TestNeutralValues(t *testing.T) {
+	for name, values := range neutral {
+		for _, value := range append(values, `"else"`) {
+			body := `{"model":"m","messages":[{"role":"user","content":"a"}],"` + name + `": ` + strings.Replace(value, ":", " : ", 1) + ` }`
+			r, err := Inbound{}.Decode([]byte(body))
+			if err != nil || (len(r.Extra) == 0) == (value == `"else"`) || len(r.Hints) > 0 {
+				t.Errorf("%s %s: %v %v", name, value, r, err)
+			}
+		}
+	}
+	for name := range hints {
+		r, err := Inbound{}.Decode([]byte(`{"model":"m","messages":[{"role":"user","content":"a"}],"` + name + `":"x"}`))
+		if err != nil || len(r.Extra) > 0 || len(r.Hints) != 1 || r.Hints[0].Field != name {
+			t.Errorf("%s: %v %v", name, r, err)
+		}
+	}
+}
+
 func TestDecodeFaults(t *testing.T) {
 	message := func(m string) string { return `{"model":"m","messages":[{"role":"user","content":"a"},` + m + `]}` }
 	member := func(m string) string {

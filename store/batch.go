@@ -1,0 +1,160 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"waybill/ledger"
+)
+
+// step folds one batch in one transaction, and gives the number of its events: 0 once the reports are at the head.
+func (r *Reports) step(ctx context.Context) (n int, err error) {
+	r.stepping.Lock()
+	defer r.stepping.Unlock()
+	defer func() {
+		if err != nil {
+			r.traces.open = map[string]*ledger.Trace{} // it may be ahead of what was committed
+		}
+	}()
+	after := r.Position()
+	recs, err := r.pages.Page(ctx, after, reportBatch)
+	if err != nil || len(recs) == 0 {
+		return 0, err
+	}
+	tx, err := r.write.BeginTx(ctx, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer tx.Rollback()
+	var position uint64
+	if err := tx.QueryRowContext(ctx, "SELECT position FROM checkpoint").Scan(&position); err != nil {
+		return 0, err
+	}
+	if position != after { // another process has been here
+		r.traces.open = map[string]*ledger.Trace{}
+		r.moveTo(position)
+		return len(recs), nil
+	}
+	if err := r.fold(ctx, tx, recs); err != nil {
+		return 0, err
+	}
+	last := &recs[len(recs)-1]
+	if _, err := tx.ExecContext(ctx, "UPDATE checkpoint SET position = ?, event = ?", int64(last.Position), last.ID[:]); err != nil {
+		return 0, err
+	}
+	if err := tx.Commit(); err != nil {
+		return 0, err
+	}
+	r.moveTo(last.Position)
+	return len(recs), nil
+}
+
+// fold writes the rows that the records lead to. A request that is admitted and resolved in one batch is written once.
+func (r *Reports) fold(ctx context.Context, tx *sql.Tx, recs []ledger.Record) error {
+	w := &batch{ctx: ctx, insert: map[string]*sql.Stmt{}}
+	for name, s := range r.insert {
+		w.insert[name] = tx.StmtContext(ctx, s)
+	}
+	r.traces.lookup = func(request string) (*ledger.Trace, error) {
+		return traceByID(ctx, tx, request)
+	}
+	touched := map[uint64]*ledger.Trace{}
+	usage := map[usageKey]*UsageRow{}
+	for i := range recs {
+		rec := &recs[i]
+		for _, e := range entries(rec, rec.Postings()) {
+			w.put(entriesTable, e.row())
+		}
+		tr, err := r.traces.fold(rec)
+		if err != nil {
+			return err
+		}
+		if tr == nil {
+			continue
+		}
+		touched[tr.AdmittedPosition] = tr
+		for _, a := range attempts(rec) {
+			w.put(attemptsTable, a.row())
+		}
+		switch rec.Position {
+		case tr.AdmittedPosition:
+		case tr.SettledPosition:
+			k := usageOf(tr, rec.At)
+			if usage[k] == nil {
+				usage[k] = &UsageRow{}
+			}
+			usage[k].add(tr)
+		default:
+			w.put(extensionsTable, []any{int64(rec.Position), tr.ID})
+		}
+	}
+	for _, at := range slices.Sorted(maps.Keys(touched)) {
+		w.put(requestsTable, requestRow(touched[at]))
+	}
+	for _, k := range slices.SortedFunc(maps.Keys(usage), usageKey.compare) {
+		w.put(usageTable, usage[k].row(k))
+	}
+	return w.err
+}
+
+func (k usageKey) compare(o usageKey) int {
+	return cmp.Or(cmp.Compare(k.day, o.day), cmp.Compare(k.org, o.org), cmp.Compare(k.key, o.key),
+		cmp.Compare(k.model, o.model), cmp.Compare(k.kind, o.kind))
+}
+
+// batch writes rows until the first error, and keeps that.
+type batch struct {
+	ctx    context.Context
+	insert map[string]*sql.Stmt
+	err    error
+}
+
+func (b *batch) put(t table, row []any) {
+	if b.err == nil {
+		_, b.err = b.insert[t.name].ExecContext(b.ctx, row...)
+	}
+}
+
+// upsert is the statement that writes one row: usage adds up, anything else replaces.
+func (t table) upsert() string {
+	s := "INTO " + t.name + " (" + t.names() + ") VALUES (?" + strings.Repeat(", ?", len(t.columns)-1) + ")"
+	if t.name != usageTable.name {
+		return "INSERT OR REPLACE " + s
+	}
+	var sets []string
+	for _, c := range t.columns {
+		switch {
+		case c.text:
+		case c.name == "position":
+			sets = append(sets, "position = excluded.position")
+		default:
+			sets = append(sets, c.name+" = "+c.name+" + excluded."+c.name)
+		}
+	}
+	return "INSERT " + s + " ON CONFLICT DO UPDATE SET " + strings.Join(sets, ", ")
+}
+
+// traceByID gives the latest request of an id, nil if there is none.
+func traceByID(ctx context.Context, q querier, id string) (*ledger.Trace, error) {
+	t, err := scanTrace(q.QueryRowContext(ctx, "SELECT * FROM requests WHERE id = ? ORDER BY admitted_position DESC LIMIT 1", id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	return t, err
+}
+
+// scanTrace reads a row of requests. Both kinds of cache write come back as one.
+func scanTrace(row interface{ Scan(...any) error }) (*ledger.Trace, error) {
+	t := new(ledger.Trace)
+	u := &t.Usage
+	return t, row.Scan(&t.ID, &t.Org, &t.Key, &t.At, &t.State, &t.Dialect, &t.Lane, &t.Asked,
+		&t.Provider, &t.Model, &t.Kind, &t.Attempts, &u.Input, &u.CacheRead, &u.CacheWrite,
+		&u.Output, &u.Reasoning, &t.UsageSource, &t.PlanTokens, &t.Charge, &t.ListCost,
+		&t.Skipped, &t.SkipReason, &t.Overage, &t.FirstByte, &t.Duration, &t.Finish,
+		&t.UpstreamID, &t.Reason, &t.AdmittedPosition, &t.SettledPosition)
+}

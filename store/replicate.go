@@ -1,0 +1,252 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/benbjohnson/litestream"
+	"github.com/benbjohnson/litestream/file"
+)
+
+// Replication copies the databases of a node to their replicas, with Litestream inside the process.
+//
+// One goroutine runs the rounds: a round takes each database's new transactions to its replica. It is the only one that
+// does, Litestream's own monitors are off: rounds from several goroutines have been seen to leave a replica that has a
+// gap for a moment. Whoever waits for the replica waits for a round that began after he came; any number share one.
+type Replication struct {
+	dbs      []*replicated
+	interval time.Duration // between rounds that nobody asked for
+
+	run    context.Context // of the rounds
+	cancel context.CancelFunc
+	wanted chan struct{} // somebody waits
+	stop   chan struct{}
+	done   chan struct{} // the goroutine has ended
+
+	mu        sync.Mutex
+	closed    bool
+	begun     uint64        // number of the last round that began
+	succeeded uint64        // and of the last that reached every replica
+	news      chan struct{} // closed and made anew after each round
+	at        time.Time     // when the round that succeeded last began
+	failure   error         // of the last round; nil: it succeeded
+}
+
+// replicated is one database with a Litestream store of its own, since retention belongs to a store.
+type replicated struct {
+	ReplicatedFile
+	db    *litestream.DB
+	store *litestream.Store
+	seen  uint64    // transaction id after the last round
+	moved time.Time // when it last changed
+}
+
+const (
+	// retryRound is the pause after a round that failed; it doubles up to retryRounds.
+	retryRound  = 100 * time.Millisecond
+	retryRounds = 10 * time.Second
+)
+
+// ErrNotReplicating is the answer to who waits for a replica that is closed.
+var ErrNotReplicating = errors.New("replication has ended")
+
+// Replicate starts to replicate files, which are those that the configuration names. It is called before they are opened, and
+// closed after they are closed: a Litestream that opens or closes a file that this process has open drops its locks.
+// A node that opens them must leave their checkpoints alone.
+func Replicate(ctx context.Context, c *ReplicaConfig, files ...string) (*Replication, error) {
+	if err := c.names(files); err != nil {
+		return nil, err
+	}
+	log := slog.Default()
+	if c.Log != nil {
+		log = c.Log
+	}
+	log = slog.New(quiet{log.Handler()})
+	r := &Replication{interval: c.Databases[0].SyncInterval, wanted: make(chan struct{}, 1), stop: make(chan struct{}),
+		done: make(chan struct{}), news: make(chan struct{})}
+	r.run, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	levels := litestream.CompactionLevels{{Level: 0}}
+	for i, d := range c.Levels {
+		levels = append(levels, &litestream.CompactionLevel{Level: i + 1, Interval: d})
+	}
+	for _, f := range c.Databases {
+		d := newReplicated(f, levels, c.L0Retention, log)
+		if err := d.store.Open(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("replicating %s: %w", f.Path, err), r.closeStores(ctx))
+		}
+		r.dbs = append(r.dbs, d)
+		r.interval = min(r.interval, f.SyncInterval)
+	}
+	go r.rounds()
+	return r, nil
+}
+
+// names holds the configuration against the files of this node: one that is not named would not be replicated, and
+// nobody would know before it is needed.
+func (c *ReplicaConfig) names(files []string) error {
+	if len(c.Databases) == 0 {
+		return errors.New("the replicas name no database")
+	}
+	var paths []string
+	for _, f := range files {
+		abs, err := filepath.Abs(f)
+		if err != nil {
+			return fmt.Errorf("replicating %s: %w", f, err)
+		}
+		paths = append(paths, abs)
+		if !slices.ContainsFunc(c.Databases, func(db ReplicatedFile) bool { return db.Path == abs }) {
+			return fmt.Errorf("no replica is named for %s: add it to dbs (relative paths start at the working directory)", abs)
+		}
+	}
+	for _, db := range c.Databases {
+		if !slices.Contains(paths, db.Path) {
+			return fmt.Errorf("a replica is named for %s, which is no file of this node: its files are %q", db.Path, paths)
+		}
+	}
+	return nil
+}
+
+func newReplicated(f ReplicatedFile, levels litestream.CompactionLevels, l0 time.Duration, log *slog.Logger) *replicated {
+	db := litestream.NewDB(f.Path)
+	client := file.NewReplicaClient(f.Replica)
+	db.Replica = litestream.NewReplicaWithClient(db, client)
+	client.Replica = db.Replica // so that the replica's files have the owner and mode of the database
+	db.MonitorInterval = 0      // see Replication: rounds, not monitors
+	db.Replica.MonitorEnabled = false
+	s := litestream.NewStore([]*litestream.DB{db}, levels)
+	s.Logger = log
+	s.SnapshotInterval, s.SnapshotRetention = f.Snapshot, f.Retention
+	s.SetL0Retention(l0)
+	s.SetShutdownSyncTimeout(0) // Close has made its own round
+	db.SetLogger(log.With(litestream.LogKeyDB, filepath.Base(f.Path)))
+	return &replicated{ReplicatedFile: f, db: db, store: s, moved: time.Now()}
+}
+
+// quiet passes on warnings and errors: Litestream tells of every compaction, at level info.
+type quiet struct{ slog.Handler }
+
+func (q quiet) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && q.Handler.Enabled(ctx, l)
+}
+func (q quiet) WithAttrs(a []slog.Attr) slog.Handler { return quiet{q.Handler.WithAttrs(a)} }
+func (q quiet) WithGroup(name string) slog.Handler   { return quiet{q.Handler.WithGroup(name)} }
+
+// Close makes a last round and ends replication. The databases are closed before. An error means that a replica
+// lacks what was committed last; the next Replicate on the same files takes it there.
+func (r *Replication) Close(ctx context.Context) error {
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return nil
+	}
+	r.closed = true
+	r.mu.Unlock()
+	close(r.stop)
+	unhang := context.AfterFunc(ctx, r.cancel)
+	defer unhang()
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		return fmt.Errorf("ending replication: a round does not end: %w", ctx.Err())
+	}
+	defer r.cancel()
+	err := r.round()
+	closing := r.closeStores(ctx)
+	if err != nil {
+		return fmt.Errorf("ending replication: %w", err) // closing has tried again, and failed for the same reason
+	}
+	return closing
+}
+
+func (r *Replication) closeStores(ctx context.Context) error {
+	var errs []error
+	for _, d := range r.dbs {
+		if err := d.store.Close(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("ending the replication of %s: %w", d.Path, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ReplicaStatus tells how far a replica is.
+type ReplicaStatus struct {
+	Path    string // of the database
+	Replica string
+	// Transaction ids as Litestream counts them, one a round and not one a commit: the last that was read from the
+	// database, and the last that the replica has.
+	Local, Replicated uint64
+	InSync            bool
+	// SyncedAt is when the last round that reached every replica began: what was committed before is there. Lag is
+	// measured from it and from the log's head, not from the ids, which do not know what has not been read.
+	SyncedAt time.Time
+	Err      error // of the last round
+}
+
+// Status asks each replica how far it is.
+func (r *Replication) Status(ctx context.Context) ([]ReplicaStatus, error) {
+	r.mu.Lock()
+	at, failure := r.at, r.failure
+	r.mu.Unlock()
+	var all []ReplicaStatus
+	for _, d := range r.dbs {
+		s, err := d.db.SyncStatus(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("the replica of %s: %w", d.Path, err)
+		}
+		all = append(all, ReplicaStatus{Path: d.Path, Replica: d.Replica, Local: uint64(s.LocalTXID), Replicated: uint64(s.RemoteTXID),
+			InSync: s.InSync && failure == nil, SyncedAt: at, Err: failure})
+	}
+	return all, nil
+}
+
+// truncate takes into the database what its WAL holds, and empties that. A snapshot being taken makes Litestream leave
+// it, without an error: then the WAL still begins as before, and it is tried again.
+func (r *Replication) truncate(ctx context.Context, path string) error {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(r.dbs, func(d *replicated) bool { return d.Path == abs })
+	if i < 0 {
+		return fmt.Errorf("%s is not replicated", path)
+	}
+	for pause := 5 * time.Millisecond; pause < time.Second; pause *= 2 {
+		before, err := walHeader(abs)
+		if err != nil {
+			return err
+		}
+		if err := r.dbs[i].db.Checkpoint(ctx, litestream.CheckpointModeTruncate); err != nil {
+			return fmt.Errorf("the checkpoint of %s: %w", path, err)
+		}
+		after, err := walHeader(abs)
+		if err != nil || !bytes.Equal(before, after) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the checkpoint of %s: %w", path, ctx.Err())
+		case <-time.After(pause):
+		}
+	}
+	return fmt.Errorf("the checkpoint of %s: it is in use, and its WAL keeps old bytes until the next one", path)
+}
+
+// walHeader is the head of a WAL, whose salts change with each restart of it. The file holds no locks, so opening
+// it is safe; the database's own file must not be.
+func walHeader(path string) ([]byte, error) {
+	f, err := os.Open(path + "-wal")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, litestream.WALHeaderSize))
+}

@@ -1,0 +1,115 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/benbjohnson/litestream"
+)
+
+// SyncTo returns once every replica has what was committed before the call. Until then it waits, through rounds that
+// fail, for as long as ctx allows; the error then names the last failure. It may be called from any number of goroutines.
+func (r *Replication) SyncTo(ctx context.Context) error {
+	r.mu.Lock()
+	need := r.begun + 1
+	r.mu.Unlock()
+	select {
+	case r.wanted <- struct{}{}:
+	default: // a round is wanted already, and has not begun
+	}
+	for {
+		r.mu.Lock()
+		succeeded, closed, news, failure := r.succeeded, r.closed, r.news, r.failure
+		r.mu.Unlock()
+		if succeeded >= need {
+			return nil
+		}
+		if closed {
+			return ErrNotReplicating
+		}
+		select {
+		case <-news:
+		case <-r.stop:
+		case <-ctx.Done():
+			if failure != nil {
+				return fmt.Errorf("the replica has not confirmed: %w; the last attempt: %w", context.Cause(ctx), failure)
+			}
+			return fmt.Errorf("the replica has not confirmed: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// rounds runs them: when somebody waits, or when the interval is over. After a failure nobody can hurry the next.
+func (r *Replication) rounds() {
+	defer close(r.done)
+	timer := time.NewTimer(r.interval)
+	defer timer.Stop()
+	wanted, pause := r.wanted, retryRound
+	for {
+		select {
+		case <-r.stop:
+			return
+		case <-wanted:
+		case <-timer.C:
+		}
+		if err := r.round(); err != nil {
+			timer.Reset(pause)
+			wanted, pause = nil, min(2*pause, retryRounds)
+			continue
+		}
+		timer.Reset(r.interval)
+		wanted, pause = r.wanted, retryRound
+	}
+}
+
+// round takes to each replica what its database has that it lacks, and tells who waits.
+func (r *Replication) round() error {
+	r.mu.Lock()
+	r.begun++
+	n, at := r.begun, time.Now()
+	r.mu.Unlock()
+	var errs []error
+	for _, d := range r.dbs {
+		if err := d.sync(r.run, at); err != nil {
+			errs = append(errs, fmt.Errorf("replicating %s to %s: %w", d.Path, d.Replica, err))
+		}
+	}
+	err := errors.Join(errs...)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.failure = err
+	if err == nil {
+		r.succeeded, r.at = n, at
+	}
+	close(r.news)
+	r.news = make(chan struct{})
+	return err
+}
+
+// sync takes one database to its replica, and looks whether it came there.
+func (d *replicated) sync(ctx context.Context, now time.Time) error {
+	if now.Sub(d.moved) > d.Snapshot {
+		// Old copies go only when a newer one is made, and an idle database makes none: what was deleted last would stay
+		// in its replica for ever. A checkpoint writes a page of Litestream's own.
+		if err := d.db.Checkpoint(ctx, litestream.CheckpointModePassive); err != nil {
+			return err
+		}
+		d.moved = now
+	}
+	if err := d.db.SyncAndWait(ctx); err != nil {
+		return err
+	}
+	pos, err := d.db.Pos()
+	if err != nil {
+		return err
+	}
+	if at := d.db.Replica.Pos(); at.TXID < pos.TXID {
+		return fmt.Errorf("it is at %s, the database at %s", at.TXID, pos.TXID)
+	}
+	if n := uint64(pos.TXID); n != d.seen {
+		d.seen, d.moved = n, now
+	}
+	return nil
+}

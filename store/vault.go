@@ -1,0 +1,245 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"waybill/migrations"
+)
+
+// Vault is the file vault.db: provider secrets, each sealed under a data key of its org, which the master key wraps.
+//
+// It shares no transaction with the log, so the order is the rule: who attaches puts the secret here first and appends the
+// event then; who detaches appends the event first and deletes here then. A crash between the two leaves a secret that the
+// log does not know, or a detached one, which Reconcile deletes.
+type Vault struct {
+	path   string
+	db     *sql.DB // one connection: secrets are written rarely and read once
+	master sealer
+	id     string // of the master key
+	now    func() time.Time
+	by     *Replication // owns the file's checkpoints; nil: the vault makes its own
+
+	mu     sync.Mutex
+	opened map[secretName]openedSecret
+	writes uint64 // so that a read that began before a write is not kept after it
+}
+
+type secretName struct{ org, id string }
+
+type openedSecret struct {
+	secret Secret
+	until  time.Time
+}
+
+const (
+	vaultFile = "vault.db"
+	// keepOpened is how long a secret stays open in memory.
+	keepOpened = 5 * time.Minute
+	// maxSecret bounds a secret, in bytes; the longest in use, a service account's file, has about 2,500.
+	maxSecret = 64 << 10
+)
+
+// ErrNoSecret is a secret that the vault does not hold.
+var ErrNoSecret = errors.New("the vault holds no such secret")
+
+// OpenVault opens the vault of a data folder, and makes it if there is none. Its caller holds the folder's lock.
+func OpenVault(ctx context.Context, dir string, master MasterKey) (*Vault, error) {
+	if master.key == nil {
+		return nil, errors.New("opening the vault: no master key")
+	}
+	path := filepath.Join(dir, vaultFile)
+	// Nobody has a file open that this makes: closing one that SQLite has open would drop the process's locks on it.
+	if f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+		f.Close()
+	} else if !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("making the vault: %w", err)
+	}
+	wrapper, err := newSealer(master.key[:])
+	if err != nil {
+		return nil, err
+	}
+	db, err := sql.Open("sqlite", dsn(path, writing))
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", path, err)
+	}
+	db.SetMaxOpenConns(1)
+	v := &Vault{path: path, db: db, master: wrapper, id: master.id(), now: time.Now, opened: map[secretName]openedSecret{}}
+	err = migrate(ctx, db, migrations.Vault)
+	if err == nil {
+		err = v.check(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening %s: %w", path, err), db.Close())
+	}
+	return v, nil
+}
+
+// ReplicatedBy leaves the checkpoints of the file to its replicator, which must see each page before it leaves the WAL. It
+// is called before the vault is used.
+func (v *Vault) ReplicatedBy(r *Replication) { v.by = r }
+
+// check finds out whether this is the vault's master key, or makes it so in a new vault.
+func (v *Vault) check(ctx context.Context) error {
+	var master string
+	var sealed []byte
+	err := v.db.QueryRowContext(ctx, `SELECT master, sealed FROM vault WHERE name = 'check'`).Scan(&master, &sealed)
+	if errors.Is(err, sql.ErrNoRows) {
+		// In one statement, so that a vault that has lost its check but holds data keys gets no second master key.
+		res, err := v.db.ExecContext(ctx, `INSERT INTO vault (name, master, sealed) SELECT 'check', ?, ?
+			WHERE NOT EXISTS (SELECT 1 FROM data_keys)`, v.id, v.master.seal(nil, placeOfCheck(v.id)))
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(errors.New("it has data keys but no check value: it has been changed by another program"), err)
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := v.master.open(sealed, placeOfCheck(v.id)); err != nil {
+		return fmt.Errorf("the master key does not open it: it was sealed under key %s, and this is key %s", master, v.id)
+	}
+	return nil
+}
+
+// Put seals a secret for a credential, in the place of the one it may have had.
+func (v *Vault) Put(ctx context.Context, org, id string, s Secret) error {
+	if err := v.put(ctx, org, id, s.Reveal()); err != nil {
+		return fmt.Errorf("sealing the secret of %s of %s: %w", id, org, err)
+	}
+	return nil
+}
+
+func (v *Vault) put(ctx context.Context, org, id, value string) error {
+	if org == "" || id == "" {
+		return errors.New("it belongs to no org or has no id")
+	}
+	if value == "" || len(value) > maxSecret {
+		return fmt.Errorf("it has %d bytes, where a secret has 1 to %d", len(value), maxSecret)
+	}
+	defer v.forget(org, id)
+	tx, err := v.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	key, err := v.dataKey(ctx, tx, org)
+	if err != nil {
+		return err
+	}
+	var version int64
+	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) + 1 FROM secrets WHERE org = ? AND id = ?`,
+		org, id).Scan(&version); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO secrets (org, id, version, data_key, sealed, created) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO UPDATE SET version = excluded.version, data_key = excluded.data_key, sealed = excluded.sealed,
+		created = excluded.created`,
+		org, id, version, key.id, key.seal([]byte(value), placeOfSecret(org, id, version, key.id)), v.now().UnixNano()); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	return v.flush(ctx) // the secret that was there leaves the WAL
+}
+
+// dataKey is the newest key of an org, or its first.
+func (v *Vault) dataKey(ctx context.Context, tx *sql.Tx, org string) (dataKey, error) {
+	var id, master string
+	var wrapped []byte
+	err := tx.QueryRowContext(ctx, `SELECT id, master, wrapped FROM data_keys WHERE org = ? ORDER BY created DESC, id DESC LIMIT 1`,
+		org).Scan(&id, &master, &wrapped)
+	if err == nil {
+		return unwrap(v.master, master, org, id, wrapped)
+	}
+	if !errors.Is(err, sql.ErrNoRows) {
+		return dataKey{}, err
+	}
+	key, wrapped, err := newDataKey(v.master, v.id, org)
+	if err != nil {
+		return dataKey{}, err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO data_keys (id, org, master, wrapped, created) VALUES (?, ?, ?, ?, ?)`,
+		key.id, org, v.id, wrapped, v.now().UnixNano())
+	return key, err
+}
+
+// Get opens the secret of a credential. A secret that the vault does not hold is ErrNoSecret.
+func (v *Vault) Get(ctx context.Context, org, id string) (Secret, error) {
+	name := secretName{org, id}
+	v.mu.Lock()
+	o, ok := v.opened[name]
+	writes := v.writes
+	v.mu.Unlock()
+	if ok && v.now().Before(o.until) {
+		return o.secret, nil
+	}
+	s, err := v.open(ctx, org, id)
+	if err != nil {
+		return Secret{}, fmt.Errorf("the secret of %s of %s: %w", id, org, err)
+	}
+	now := v.now()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for n, o := range v.opened {
+		if !now.Before(o.until) {
+			delete(v.opened, n)
+		}
+	}
+	if v.writes == writes {
+		v.opened[name] = openedSecret{s, now.Add(keepOpened)}
+	}
+	return s, nil
+}
+
+func (v *Vault) open(ctx context.Context, org, id string) (Secret, error) {
+	var version int64
+	var keyID, master string
+	var sealed, wrapped []byte
+	err := v.db.QueryRowContext(ctx, `SELECT s.version, s.data_key, s.sealed, k.master, k.wrapped
+		FROM secrets s JOIN data_keys k ON k.id = s.data_key WHERE s.org = ? AND s.id = ?`, org, id).
+		Scan(&version, &keyID, &sealed, &master, &wrapped)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Secret{}, ErrNoSecret
+	}
+	if err != nil {
+		return Secret{}, err
+	}
+	key, err := unwrap(v.master, master, org, keyID, wrapped)
+	if err != nil {
+		return Secret{}, err
+	}
+	value, err := key.open(sealed, placeOfSecret(org, id, version, keyID))
+	if err != nil {
+		return Secret{}, fmt.Errorf("it does not open; it was changed, or comes from another row: %w", err)
+	}
+	return NewSecret(string(value)), nil
+}
+
+// forget drops an opened secret from memory.
+func (v *Vault) forget(org, id string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.writes++
+	delete(v.opened, secretName{org, id})
+}
+
+// Close closes the file and forgets what was opened.
+func (v *Vault) Close() error {
+	v.mu.Lock()
+	v.writes++
+	clear(v.opened)
+	v.mu.Unlock()
+	return v.db.Close()
+}
