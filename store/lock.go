@@ -9,11 +9,12 @@ import (
 	"syscall"
 )
 
-// lock is the right to write in a data folder. The kernel drops it with the process, however that ends.
-type lock struct{ f *os.File }
+// Lock is the right to write in a data folder. The kernel drops it with the process, however that ends.
+type Lock struct{ f *os.File }
 
-// take locks a data folder, or says who has it.
-func take(dir string) (*lock, error) {
+// TakeLock locks a data folder, or says who has it. Open does it by itself; a node takes the lock first, because it has
+// more to open there, and a replicator that must not meet another.
+func TakeLock(dir string) (*Lock, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("locking the data folder: %w", err)
@@ -31,7 +32,7 @@ func take(dir string) (*lock, error) {
 		f.Close()
 		return nil, fmt.Errorf("locking the data folder: %w", err)
 	}
-	return &lock{f}, nil
+	return &Lock{f}, nil
 }
 
 func write(f *os.File, s string) error {
@@ -39,4 +40,13 @@ func write(f *os.File, s string) error {
 	return err
 }
 
-func (l *lock) release() error { return l.f.Close() }
+// Release gives the lock back.
+func (l *Lock) Release() error { return l.f.Close() }
+
+// release is Release of a lock that may be another's.
+func (l *Lock) release() error {
+	if l == nil {
+		return nil
+	}
+	return l.Release()
+}

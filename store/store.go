@@ -27,6 +27,7 @@ type Options struct {
 	AcceptClock bool             // start though the clock stands behind the log
 	MaxPages    int              // of the file, which is full then; 0: as many as the disk has
 	Replicated  bool             // a replicator owns the WAL's checkpoints
+	Lock        *Lock            // of Dir, and the caller's to release; nil: Open takes it and Close releases it
 
 	elapsed func() time.Duration // a monotonic clock; nil: that of Now
 	retry   time.Duration        // between attempts while the disk is full; 0: a second
@@ -58,7 +59,7 @@ func set[N int | int64 | time.Duration](n *N, to N) {
 type Store struct {
 	*Reader
 	*writer
-	lock  *lock
+	lock  *Lock // nil: its owner is who opened the store
 	timer *timer
 }
 
@@ -68,18 +69,22 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if _, err := os.Stat(logPath(o.Dir)); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no log in %s: make one with waybill init", o.Dir)
 	}
-	l, err := take(o.Dir)
-	if err != nil {
-		return nil, err
+	var own *Lock
+	if o.Lock == nil {
+		l, err := TakeLock(o.Dir)
+		if err != nil {
+			return nil, err
+		}
+		own = l
 	}
 	s, err := open(ctx, o.withDefaults(), logPath(o.Dir))
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("opening the log in %s: %w", o.Dir, err), l.release())
+		return nil, errors.Join(fmt.Errorf("opening the log in %s: %w", o.Dir, err), own.release())
 	}
 	if s.Reader, err = OpenReader(ctx, o.Dir); err != nil {
-		return nil, errors.Join(err, s.log.Close(), l.release())
+		return nil, errors.Join(err, s.log.Close(), own.release())
 	}
-	s.lock = l
+	s.lock = own
 	go s.run()
 	s.timer = startTimer(s.writer, o.withDefaults().tick)
 	return s, nil
@@ -135,11 +140,11 @@ func Create(ctx context.Context, o Options, commands []ledger.Command) error {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return fmt.Errorf("making the data folder: %w", err)
 	}
-	l, err := take(o.Dir)
+	l, err := TakeLock(o.Dir)
 	if err != nil {
 		return err
 	}
-	return errors.Join(create(ctx, o, commands), l.release())
+	return errors.Join(create(ctx, o, commands), l.Release())
 }
 
 func create(ctx context.Context, o Options, commands []ledger.Command) (err error) {
@@ -216,7 +221,7 @@ func (s *Store) Changed(after uint64) <-chan struct{} { return s.tails.beyond(af
 // Failed tells of a failure after which it is not known what is on disk: the process must end, and start again.
 func (s *Store) Failed() <-chan error { return s.failure }
 
-// Close takes no more commands, finishes those that are queued, and closes the readers, the writer and the lock.
+// Close takes no more commands, finishes those that are queued, and closes the readers, the writer and its own lock.
 func (s *Store) Close() error {
 	s.timer.stop()
 	s.writer.close()
