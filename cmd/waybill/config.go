@@ -1,0 +1,267 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"waybill/ledger"
+)
+
+// config is how a node is set up. Nothing in it is secret but the operator's token, which no file and no flag carries.
+type config struct {
+	listen        string // host:port of the HTTP server
+	data          string // folder
+	masterKeyFile string
+	baseURL       map[string]string // by provider; none: the provider's own
+	drainTimeout  time.Duration     // how long calls may go on after the node was told to stop
+	recovery      ledger.Rule
+	litestream    string // file; none: no replica
+	timeouts      timeouts
+
+	operatorToken string            // what init would make
+	platform      map[string]string // provider to secret: credentials of the platform at first start
+}
+
+// timeouts bound an attempt at an upstream.
+type timeouts struct {
+	connect   time.Duration // until the connection stands
+	firstByte time.Duration // of a streamed answer
+	idle      time.Duration // between two bytes of an answer
+	total     time.Duration // a whole attempt
+	abandoned time.Duration // how long an answer is read on after its caller has left
+}
+
+// environment is the variables that a program was started with.
+type environment map[string]string
+
+// environ reads them from the form in which a process has them. Of two the later one counts, as for a child process.
+func environ(pairs []string) environment {
+	e := environment{}
+	for _, p := range pairs {
+		if name, value, ok := strings.Cut(p, "="); ok {
+			e[name] = value
+		}
+	}
+	return e
+}
+
+// setting is one name by which the file, the environment and the flags set the same thing.
+type setting struct {
+	key   string // in waybill.yml, dotted; none: not there
+	env   string
+	flag  string // none: no flag
+	about string
+	set   func(*config, string) error
+}
+
+var settings = []setting{
+	{"listen", "WAYBILL_LISTEN", "listen", "`HOST:PORT` to serve on (default 127.0.0.1:8080)", func(c *config, v string) error {
+		if _, _, err := net.SplitHostPort(v); err != nil {
+			return fmt.Errorf("%q is not HOST:PORT, such as 127.0.0.1:8080", v)
+		}
+		c.listen = v
+		return nil
+	}},
+	{"data", "WAYBILL_DATA", "data", "data folder `DIR` (default ./data)", func(c *config, v string) error {
+		if v == "" {
+			return errors.New("it is empty: name a folder, such as ./data")
+		}
+		c.data = filepath.Clean(v)
+		return nil
+	}},
+	{"master_key_file", "WAYBILL_MASTER_KEY_FILE", "", "", func(c *config, v string) error {
+		c.masterKeyFile = v
+		return nil
+	}},
+	{"upstreams.openai.base_url", "WAYBILL_OPENAI_BASE_URL", "", "", baseURL("openai")},
+	{"upstreams.anthropic.base_url", "WAYBILL_ANTHROPIC_BASE_URL", "", "", baseURL("anthropic")},
+	{"upstreams.google.base_url", "WAYBILL_GOOGLE_BASE_URL", "", "", baseURL("google")},
+	{"drain_timeout", "WAYBILL_DRAIN_TIMEOUT", "drain-timeout", "how `LONG` open calls may go on after SIGTERM (default 30s)",
+		period(func(c *config) *time.Duration { return &c.drainTimeout })},
+	{"recovery", "WAYBILL_RECOVERY", "recovery", "`RULE` for calls that a crash interrupted: void, or capture_held (default void)",
+		func(c *config, v string) error {
+			if r := ledger.Rule(v); r != ledger.RuleVoid && r != ledger.RuleCaptureHeld {
+				return fmt.Errorf("%q is neither void (the org owes nothing) nor capture_held (it owes what was held)", v)
+			}
+			c.recovery = ledger.Rule(v)
+			return nil
+		}},
+	{"litestream", "WAYBILL_LITESTREAM", "litestream", "litestream.yml `FILE` that names the replica; empty for none (default ./litestream.yml, if there is one)",
+		func(c *config, v string) error {
+			c.litestream = v
+			if v == "" {
+				return nil
+			}
+			_, err := os.Stat(v)
+			return err
+		}},
+	{"durability", "WAYBILL_DURABILITY", "durability", "`MODE`: local, which is that an answer is durable on this machine's disk (default local)",
+		func(_ *config, v string) error {
+			switch v {
+			case "local":
+				return nil
+			case "money", "replicated":
+				return fmt.Errorf("%q is not built yet: this version acknowledges what is durable on this machine's disk (local), and the replica follows", v)
+			}
+			return fmt.Errorf("%q is not known: it is local", v)
+		}},
+	{"timeouts.connect", "WAYBILL_TIMEOUT_CONNECT", "", "", period(func(c *config) *time.Duration { return &c.timeouts.connect })},
+	{"timeouts.first_byte", "WAYBILL_TIMEOUT_FIRST_BYTE", "", "", period(func(c *config) *time.Duration { return &c.timeouts.firstByte })},
+	{"timeouts.idle", "WAYBILL_TIMEOUT_IDLE", "", "", period(func(c *config) *time.Duration { return &c.timeouts.idle })},
+	{"timeouts.total", "WAYBILL_TIMEOUT_TOTAL", "", "", period(func(c *config) *time.Duration { return &c.timeouts.total })},
+	{"timeouts.abandoned", "WAYBILL_TIMEOUT_ABANDONED", "", "", period(func(c *config) *time.Duration { return &c.timeouts.abandoned })},
+	{"", "WAYBILL_OPERATOR_TOKEN", "", "", func(c *config, v string) error {
+		if len(v) < minToken {
+			return fmt.Errorf("a token of %d characters can be guessed: use at least %d", len(v), minToken)
+		}
+		c.operatorToken = v
+		return nil
+	}},
+	{"", "OPENAI_API_KEY", "", "", platformKey("openai")},
+	{"", "ANTHROPIC_API_KEY", "", "", platformKey("anthropic")},
+	{"", "GEMINI_API_KEY", "", "", platformKey("google")},
+}
+
+// minToken is the shortest operator's token that an operator may choose, in characters.
+const minToken = 20
+
+func baseURL(provider string) func(*config, string) error {
+	return func(c *config, v string) error {
+		u, err := url.Parse(v)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			return errors.New("it is not an address such as https://api.example.com/v1")
+		}
+		c.baseURL[provider] = strings.TrimRight(v, "/")
+		return nil
+	}
+}
+
+func platformKey(provider string) func(*config, string) error {
+	return func(c *config, v string) error {
+		if v = strings.TrimSpace(v); v != "" {
+			c.platform[provider] = v
+		}
+		return nil
+	}
+}
+
+func period(of func(*config) *time.Duration) func(*config, string) error {
+	return func(c *config, v string) error {
+		d, err := time.ParseDuration(v)
+		if err != nil || d <= 0 {
+			return fmt.Errorf("%q is not a time such as 30s or 5m", v)
+		}
+		*of(c) = d
+		return nil
+	}
+}
+
+// file is waybill.yml. What it does not name keeps its default.
+type file struct {
+	Listen        *string `yaml:"listen"`
+	Data          *string `yaml:"data"`
+	MasterKeyFile *string `yaml:"master_key_file"`
+	Upstreams     struct {
+		OpenAI    upstream `yaml:"openai"`
+		Anthropic upstream `yaml:"anthropic"`
+		Google    upstream `yaml:"google"`
+	} `yaml:"upstreams"`
+	DrainTimeout *string `yaml:"drain_timeout"`
+	Recovery     *string `yaml:"recovery"`
+	Litestream   *string `yaml:"litestream"`
+	Durability   *string `yaml:"durability"`
+	Timeouts     struct {
+		Connect   *string `yaml:"connect"`
+		FirstByte *string `yaml:"first_byte"`
+		Idle      *string `yaml:"idle"`
+		Total     *string `yaml:"total"`
+		Abandoned *string `yaml:"abandoned"`
+	} `yaml:"timeouts"`
+}
+
+type upstream struct {
+	BaseURL *string `yaml:"base_url"`
+}
+
+// values are the file's settings by their dotted keys.
+func (f *file) values() map[string]*string {
+	return map[string]*string{
+		"listen": f.Listen, "data": f.Data, "master_key_file": f.MasterKeyFile,
+		"upstreams.openai.base_url": f.Upstreams.OpenAI.BaseURL, "upstreams.anthropic.base_url": f.Upstreams.Anthropic.BaseURL,
+		"upstreams.google.base_url": f.Upstreams.Google.BaseURL,
+		"drain_timeout":             f.DrainTimeout, "recovery": f.Recovery, "litestream": f.Litestream, "durability": f.Durability,
+		"timeouts.connect": f.Timeouts.Connect, "timeouts.first_byte": f.Timeouts.FirstByte, "timeouts.idle": f.Timeouts.Idle,
+		"timeouts.total": f.Timeouts.Total, "timeouts.abandoned": f.Timeouts.Abandoned,
+	}
+}
+
+const (
+	defaultConfigFile     = "waybill.yml"
+	defaultLitestreamFile = "litestream.yml"
+)
+
+// configure reads the defaults, the file, the environment and the flags that were given, in this order.
+func configure(given map[string]string, env environment) (config, error) {
+	c := config{
+		listen: "127.0.0.1:8080", data: "data", drainTimeout: 30 * time.Second, recovery: ledger.RuleVoid,
+		timeouts: timeouts{connect: 5 * time.Second, firstByte: time.Minute, idle: time.Minute, total: 10 * time.Minute, abandoned: 30 * time.Second},
+		baseURL:  map[string]string{}, platform: map[string]string{},
+	}
+	if _, err := os.Stat(defaultLitestreamFile); err == nil {
+		c.litestream = defaultLitestreamFile
+	}
+	values, name, err := readFile(given)
+	if err != nil {
+		return c, err
+	}
+	for _, s := range settings {
+		if v := values[s.key]; v != nil {
+			if err := s.set(&c, *v); err != nil {
+				return c, fmt.Errorf("%s: %s: %w", name, s.key, err)
+			}
+		}
+		if v, ok := env[s.env]; ok {
+			if err := s.set(&c, v); err != nil {
+				return c, fmt.Errorf("environment variable %s: %w", s.env, err)
+			}
+		}
+		if v, ok := given[s.flag]; ok && s.flag != "" {
+			if err := s.set(&c, v); err != nil {
+				return c, misused("--%s: %v", s.flag, err)
+			}
+		}
+	}
+	if c.masterKeyFile == "" {
+		c.masterKeyFile = c.data + ".key"
+	}
+	return c, nil
+}
+
+// readFile reads the file that is named, or the default one if it is there.
+func readFile(given map[string]string) (map[string]*string, string, error) {
+	name, named := given["config"]
+	if !named {
+		name = defaultConfigFile
+	}
+	text, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) && !named {
+		return nil, name, nil
+	}
+	if err != nil {
+		return nil, name, fmt.Errorf("configuration: %w", err)
+	}
+	var f file
+	if err := yaml.UnmarshalWithOptions(text, &f, yaml.Strict()); err != nil {
+		return nil, name, fmt.Errorf("%s: %s", name, strings.TrimSpace(yaml.FormatError(err, false, true)))
+	}
+	return f.values(), name, nil
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+
+	"waybill/store"
+)
+
+var sqlCommand = command{
+	name:  "sql",
+	args:  "QUERY",
+	about: "ask the log a question in SQL, read-only",
+	more: "The views are events, requests, attempts, entries, balances, lots and usage_daily. Money is in nano-dollars, times are in\n" +
+		"nanoseconds since 1970. The answer shows the log as it is now, whether a node runs or not.",
+	example: []string{`waybill sql "SELECT org, count(*) AS calls, sum(charge_nano) AS nano FROM requests GROUP BY org"`},
+	setup: func(f *flags) action {
+		asCSV := f.Bool("csv", false, "print CSV")
+		asJSON := f.Bool("json", false, "print JSON: an array of objects")
+		limit := f.Int("limit", 100_000, "stop with an error after so `many` rows")
+		return func(ctx context.Context, w *work, args []string) (err error) {
+			if *asCSV && *asJSON {
+				return misused("--csv and --json exclude each other")
+			}
+			if err := catchUp(ctx, w.conf.data); err != nil {
+				return err
+			}
+			rows, err := store.Query(ctx, w.conf.data, args[0], store.Limits{Rows: *limit})
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, rows.Close()) }()
+			switch {
+			case *asCSV:
+				return rowsAsCSV(w, rows.Columns, rows.All())
+			case *asJSON:
+				return rowsAsJSON(w, rows.Columns, rows.All())
+			}
+			return rowsAsTable(w, rows.Columns, rows.All())
+		}
+	},
+}
+
+// catchUp brings the reports to the log's head, beside a node that may be doing the same.
+func catchUp(ctx context.Context, data string) (err error) {
+	r, err := store.OpenReader(ctx, data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	reports, err := store.OpenReports(ctx, data, r)
+	if err != nil {
+		return err
+	}
+	return errors.Join(reports.CatchUp(ctx), reports.Close())
+}
+
+func cell(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case int64:
+		return strconv.FormatInt(v, 10)
+	case float64:
+		return strconv.FormatFloat(v, 'g', -1, 64)
+	case []byte:
+		return fmt.Sprintf("%x", v)
+	case string:
+		return v
+	}
+	return fmt.Sprint(v)
+}
+
+func rowsAsTable(w *work, columns []string, rows iter.Seq2[[]any, error]) error {
+	t := newTable(columns...)
+	numbers := make([]bool, len(columns))
+	for row, err := range rows {
+		if err != nil {
+			return err
+		}
+		cells := make([]string, len(row))
+		for i, v := range row {
+			cells[i] = cell(v)
+			if _, ok := v.(int64); ok {
+				numbers[i] = true
+			}
+		}
+		t.row(cells...)
+	}
+	for i, is := range numbers {
+		if is {
+			t.head[i] = ">" + t.head[i]
+		}
+	}
+	return t.write(w.stdout)
+}
+
+func rowsAsCSV(w *work, columns []string, rows iter.Seq2[[]any, error]) error {
+	out := csv.NewWriter(w.stdout)
+	if err := out.Write(columns); err != nil {
+		return err
+	}
+	cells := make([]string, len(columns))
+	for row, err := range rows {
+		if err != nil {
+			return err
+		}
+		for i, v := range row {
+			cells[i] = cell(v)
+		}
+		if err := out.Write(cells); err != nil {
+			return err
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+func rowsAsJSON(w *work, columns []string, rows iter.Seq2[[]any, error]) error {
+	all := []map[string]any{}
+	for row, err := range rows {
+		if err != nil {
+			return err
+		}
+		object := map[string]any{}
+		for i, v := range row {
+			if b, ok := v.([]byte); ok {
+				v = fmt.Sprintf("%x", b)
+			}
+			object[columns[i]] = v
+		}
+		all = append(all, object)
+	}
+	return writeJSON(w.stdout, all)
+}
+
+// jsonLine prints one value on one line.
+func jsonLine(w *work, v any) error {
+	e := json.NewEncoder(w.stdout)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
