@@ -35,7 +35,7 @@ func main() {
 // commands are all there are, in the order in which help lists them.
 func commands() []command {
 	return []command{
-		initCommand,
+		initCommand, serveCommand,
 		logExport, verifyCommand, sqlCommand,
 		versionCommand,
 	}

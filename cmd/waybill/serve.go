@@ -1,0 +1,391 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	wbhttp "waybill/http"
+	"waybill/ledger"
+	"waybill/router"
+	"waybill/router/dialects"
+	"waybill/store"
+)
+
+var serveCommand = command{
+	name:  "serve",
+	about: "run the node",
+	more: "Serves the OpenAI dialect and the control API until SIGTERM or Ctrl-C, then lets open calls end. Calls that an earlier\n" +
+		"run left open are resolved first, by the recovery rule. OPENAI_API_KEY, ANTHROPIC_API_KEY and GEMINI_API_KEY become the\n" +
+		"platform's credentials the first time that they are seen. The log of the process goes to stderr and holds no secrets.",
+	example:  []string{"waybill serve", "waybill serve --data /var/lib/waybill --listen 127.0.0.1:9000"},
+	settings: []string{"listen", "drain-timeout", "recovery", "litestream", "durability"},
+	setup: func(f *flags) action {
+		acceptClock := f.Bool("accept-clock", false, "start though the clock stands behind the log's last event")
+		return func(ctx context.Context, w *work, _ []string) error {
+			return serve(ctx, w, nodeOptions{log: slog.New(slog.NewTextHandler(w.stderr, nil)), acceptClock: *acceptClock, replicate: true}, nil)
+		}
+	},
+}
+
+// socketName is the node's Unix socket in its data folder: whoever can open it is the operator.
+const socketName = "waybill.sock"
+
+// serve runs a node until ctx ends. ready, if not nil, is told where it listens, in place of the line that says so.
+func serve(ctx context.Context, w *work, o nodeOptions, ready func(n *node, url string) error) (err error) {
+	n, err := openNode(ctx, w.conf, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.close()) }()
+	addr, err := n.server.Listen(w.conf.listen)
+	if err != nil {
+		return err
+	}
+	if err := n.server.ListenUnix(filepath.Join(w.conf.data, socketName)); err != nil {
+		return errors.Join(err, n.server.Close())
+	}
+	served := make(chan error, 1)
+	go func() { served <- n.server.Serve() }()
+	go n.doubt(ctx)
+	url := "http://" + addr.String()
+	head, _ := n.head()
+	o.log.Info("serving", slog.String("address", url), slog.String("data", w.conf.data), slog.Uint64("position", head), slog.String("version", version()))
+	if ready == nil {
+		w.printf("waybill listens on %s (data in %s, %s events)\n", url, w.conf.data, grouped(int64(head)))
+	} else if err := ready(n, url); err != nil {
+		return errors.Join(err, n.server.Close(), <-served)
+	}
+	select {
+	case <-ctx.Done():
+		o.log.Info("stopping", slog.Duration("drain_timeout", w.conf.drainTimeout))
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.conf.drainTimeout)
+		defer cancel()
+		return errors.Join(n.server.Drain(drain), <-served)
+	case err := <-n.store.Failed():
+		// What is on disk is not known: nothing more may be promised. The next start reads it and recovers.
+		return errors.Join(fmt.Errorf("the log cannot be written any more, and the node ends: start it again: %w", err), n.server.Close(), <-served)
+	case err := <-served:
+		return err
+	}
+}
+
+// node is an open data folder, and everything that serves from it.
+type node struct {
+	conf        config
+	log         *slog.Logger
+	lock        *store.Lock
+	replication *store.Replication // nil: none
+	store       *store.Store
+	vault       *store.Vault
+	reports     *store.Reports
+	server      *wbhttp.Server
+	stop        context.CancelFunc // ends the calls that are open
+	differs     atomic.Pointer[error]
+}
+
+type nodeOptions struct {
+	log         *slog.Logger
+	acceptClock bool
+	replicate   bool // start the replication that the configuration names
+	sandbox     bool // the upstreams are on loopback
+}
+
+// openNode opens what a node consists of, in the order of its dependencies, and brings it to a state from which it can
+// serve. What it has opened is closed again if it fails.
+func openNode(ctx context.Context, c config, o nodeOptions) (n *node, err error) {
+	n = &node{conf: c, log: o.log}
+	defer func() {
+		if err != nil {
+			n, err = nil, errors.Join(err, n.close())
+		}
+	}()
+	master, err := store.ReadMasterKey(c.masterKeyFile)
+	if err != nil {
+		return n, err
+	}
+	if n.lock, err = store.TakeLock(c.data); err != nil {
+		return n, err
+	}
+	if o.replicate && c.litestream != "" {
+		if n.replication, err = replicate(ctx, c, o.log); err != nil {
+			return n, err
+		}
+	}
+	if n.store, err = store.Open(ctx, store.Options{Dir: c.data, Lock: n.lock, AcceptClock: o.acceptClock, Replicated: n.replication != nil}); err != nil {
+		return n, err
+	}
+	if n.vault, err = store.OpenVault(ctx, c.data, master); err != nil {
+		return n, err
+	}
+	if n.replication != nil {
+		n.vault.ReplicatedBy(n.replication)
+	}
+	if n.reports, err = store.OpenReports(ctx, c.data, n.store); err != nil {
+		return n, err
+	}
+	n.reports.Follow(n.store)
+	if err := n.recover(ctx); err != nil {
+		return n, err
+	}
+	if n.server, err = n.newServer(ctx, o); err != nil {
+		return n, err
+	}
+	return n, n.adopt(ctx)
+}
+
+// replicate starts the replication of the node's two files, before they are opened.
+func replicate(ctx context.Context, c config, log *slog.Logger) (*store.Replication, error) {
+	rc, err := store.ReadReplicaConfig(c.litestream)
+	if err != nil {
+		return nil, err
+	}
+	rc.Log = log
+	r, err := store.Replicate(ctx, rc, filepath.Join(c.data, "waybill.db"), filepath.Join(c.data, "vault.db"))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; name another file with --litestream FILE, or none with --litestream=\"\"", c.litestream, err)
+	}
+	return r, nil
+}
+
+// close closes in the opposite order: readers, the writer, then the replicator, which makes a last round.
+func (n *node) close() error {
+	var errs []error
+	if n.stop != nil {
+		n.stop()
+	}
+	if n.reports != nil {
+		errs = append(errs, n.reports.Close())
+	}
+	if n.vault != nil {
+		errs = append(errs, n.vault.Close())
+	}
+	if n.store != nil {
+		errs = append(errs, n.store.Close())
+	}
+	if n.replication != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		errs = append(errs, n.replication.Close(ctx))
+	}
+	if n.lock != nil {
+		errs = append(errs, n.lock.Release())
+	}
+	return errors.Join(errs...)
+}
+
+// recover makes good what a crash left undone: calls that were open are resolved by the operator's rule, and secrets of
+// detached credentials are destroyed.
+func (n *node) recover(ctx context.Context) error {
+	var open []*ledger.Hold
+	n.store.View(func(s *ledger.State) { open = s.Holds() })
+	for _, h := range open {
+		if _, err := n.store.Execute(ctx, ledger.Interrupt{Org: h.Org, Request: h.Request, Rule: n.conf.recovery}); err != nil {
+			return fmt.Errorf("resolving request %s, which a crash interrupted: %w", h.Request, err)
+		}
+		n.log.Warn("a call was interrupted by a crash", slog.String("request", h.Request), slog.String("org", h.Org), slog.String("rule", string(n.conf.recovery)))
+	}
+	live := func(id string) (is bool) {
+		n.store.View(func(s *ledger.State) { is = s.Credential(id) != nil })
+		return is
+	}
+	_, err := n.vault.Reconcile(ctx, live, func(id string) (bool, error) { return n.wasAttached(ctx, id) })
+	return err
+}
+
+// wasAttached tells whether the log has the event that attached a credential which is not there any more.
+func (n *node) wasAttached(ctx context.Context, credential string) (bool, error) {
+	for after := uint64(0); ; {
+		recs, err := n.store.Page(ctx, after, exportPage)
+		if err != nil || len(recs) == 0 {
+			return false, err
+		}
+		for _, r := range recs {
+			after = r.Position
+			if e, ok := r.Event.(*ledger.CredentialAttached); ok && e.Credential == credential {
+				return true, nil
+			}
+		}
+	}
+}
+
+// newServer puts the router and the server on top of the books.
+func (n *node) newServer(ctx context.Context, o nodeOptions) (*wbhttp.Server, error) {
+	hash, err := n.store.NodeValue(ctx, operatorValue)
+	if err != nil {
+		return nil, err
+	}
+	if t := n.conf.operatorToken; t != "" && digest(t) != string(hash) {
+		hash = []byte(digest(t))
+		if err := n.store.SetNodeValue(ctx, operatorValue, hash); err != nil {
+			return nil, err
+		}
+		n.log.Info("the operator's token is the one in WAYBILL_OPERATOR_TOKEN from now on")
+	}
+	stop, cancel := context.WithCancel(context.Background())
+	n.stop = cancel
+	t := n.conf.timeouts
+	books := &books{n.store, &n.differs}
+	secrets := secrets{n.vault}
+	return wbhttp.New(wbhttp.Options{
+		Books: books, Log: n.store, Names: names{n.store}, Vault: secrets,
+		Dispatcher: &router.Dispatcher{
+			Books: books, Secrets: secrets, Upstreams: dialects.Upstreams, Providers: n.providers(),
+			Client: router.NewClient(t.connect), Health: router.NewHealth(), Now: time.Now, Stop: stop,
+			Timeouts: router.Timeouts{FirstByte: t.firstByte, Idle: t.idle, Total: t.total, Drain: t.abandoned},
+		},
+		Inbounds: dialects.Inbounds, Providers: slices.Sorted(maps.Keys(dialects.Providers)),
+		OperatorHash: string(hash), AllowLoopback: o.sandbox,
+		Now: time.Now, NewID: newID, Logger: n.log, Ready: n.ready, Stop: cancel, Version: version(),
+	})
+}
+
+// newID is a UUIDv7 in hex.
+func newID() string {
+	id := uuid.Must(uuid.NewV7())
+	return hex.EncodeToString(id[:])
+}
+
+func (n *node) providers() map[string]router.Provider {
+	all := maps.Clone(dialects.Providers)
+	for name, url := range n.conf.baseURL {
+		p := all[name]
+		p.BaseURL = url
+		all[name] = p
+	}
+	return all
+}
+
+func (n *node) head() (position uint64, at ledger.Instant) {
+	n.store.View(func(s *ledger.State) { position, at = s.Head() })
+	return position, at
+}
+
+// adopt makes credentials of the platform from the provider keys in the environment, once for each provider: one that
+// the operator has detached since does not come back with the next start.
+func (n *node) adopt(ctx context.Context) error {
+	for _, provider := range slices.Sorted(maps.Keys(n.conf.platform)) {
+		once := "environment_key_" + provider
+		if seen, err := n.store.NodeValue(ctx, once); err != nil || seen != nil {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		id := "cred_" + newID()
+		fingerprint, err := (secrets{n.vault}).Put(ctx, ledger.Platform, id, n.conf.platform[provider])
+		if err != nil {
+			return err
+		}
+		if _, err := n.store.ExecuteNamed(ctx, ledger.AttachCredential{Who: ledger.By{Actor: "operator", Cause: once}, Org: ledger.Platform, Credential: id,
+			Provider: provider, Fingerprint: fingerprint, Use: ledger.UsePrefer}, store.Label{Kind: "credential", ID: id, Scope: ledger.Platform, Name: "environment"}); err != nil {
+			return fmt.Errorf("attaching the %s key of the environment: %w", provider, err)
+		}
+		if err := n.store.SetNodeValue(ctx, once, []byte("attached")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// doubt verifies the log behind the serving. If something differs, no call is admitted any more: balances that are in
+// doubt are not spent.
+func (n *node) doubt(ctx context.Context) {
+	r, err := store.OpenReader(ctx, n.conf.data)
+	if err != nil {
+		n.log.Error("the log was not verified", slog.Any("error", err))
+		return
+	}
+	defer r.Close()
+	began := time.Now()
+	res, err := store.Verify(ctx, r, store.VerifyOptions{})
+	switch d := res.First(); {
+	case ctx.Err() != nil:
+	case err != nil:
+		n.log.Error("the log was not verified", slog.Any("error", err))
+	case d != nil:
+		err := fmt.Errorf("the log and what follows from it do not agree; calls are not admitted until they do: %s", d)
+		n.differs.Store(&err)
+		n.log.Error("verification failed", slog.Any("error", err))
+	default:
+		n.log.Info("the log is verified", slog.Uint64("position", res.Head.Position), slog.Duration("took", time.Since(began)))
+	}
+}
+
+// ready is why the node must not get calls, nil if it may.
+func (n *node) ready() error {
+	if err := n.differs.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// books is the store to those who admit calls: it admits none while the log is in doubt. What is open is settled.
+type books struct {
+	*store.Store
+	differs *atomic.Pointer[error]
+}
+
+func (b *books) Execute(ctx context.Context, c ledger.Command) (ledger.Receipt, error) {
+	if _, ok := c.(ledger.Admit); ok {
+		if err := b.differs.Load(); err != nil {
+			return ledger.Receipt{}, &ledger.Error{Code: ledger.CodeUnavailable, Message: (*err).Error()}
+		}
+	}
+	return b.Store.Execute(ctx, c)
+}
+
+// secrets is the vault, for callers that know secrets as strings.
+type secrets struct{ vault *store.Vault }
+
+func (s secrets) Put(ctx context.Context, org, credential, secret string) (fingerprint string, err error) {
+	v := store.NewSecret(secret)
+	return store.Fingerprint(v), s.vault.Put(ctx, org, credential, v)
+}
+
+func (s secrets) Secret(ctx context.Context, c *ledger.Credential) (string, error) {
+	v, err := s.vault.Get(ctx, c.Org, c.ID)
+	return v.Reveal(), err
+}
+
+func (s secrets) Delete(ctx context.Context, org, credential string) error {
+	return s.vault.Delete(ctx, org, credential)
+}
+
+// names is the store's labels, as the server knows them.
+type names struct{ *store.Store }
+
+func (n names) ExecuteNamed(ctx context.Context, c ledger.Command, labels ...wbhttp.Label) (ledger.Receipt, error) {
+	own := make([]store.Label, len(labels))
+	for i, l := range labels {
+		own[i] = store.Label(l)
+	}
+	return n.Store.ExecuteNamed(ctx, c, own...)
+}
+
+func (n names) Labels(ctx context.Context, kind, scope string) ([]wbhttp.Label, error) {
+	labels, err := n.Store.Labels(ctx, kind, scope)
+	all := make([]wbhttp.Label, len(labels))
+	for i, l := range labels {
+		all[i] = wbhttp.Label(l)
+	}
+	return all, err
+}
+
+func (n names) Label(ctx context.Context, kind, id string) (wbhttp.Label, error) {
+	l, err := n.Store.Label(ctx, kind, id)
+	return wbhttp.Label(l), err
+}
+
+func (n names) Rename(ctx context.Context, l wbhttp.Label) error {
+	return n.Store.Rename(ctx, store.Label(l))
+}

@@ -1,0 +1,95 @@
+package http
+
+import (
+	"fmt"
+	"net/http"
+	"reflect"
+)
+
+// health is the answer of /healthz and /readyz.
+type health struct {
+	Status      string          `json:"status"` // ok, or what is wrong
+	Version     string          `json:"version"`
+	Position    uint64          `json:"position"` // of the log's last event
+	At          Time            `json:"at"`       // of that event
+	Database    string          `json:"database"` // ok, or what is wrong
+	Open        int             `json:"open"`     // inference calls
+	Replication []replicaHealth `json:"replication,omitempty"`
+}
+
+type replicaHealth struct {
+	File     string `json:"file"`
+	Replica  string `json:"replica"`
+	InSync   bool   `json:"in_sync"`
+	SyncedAt string `json:"synced_at,omitempty"` // RFC 3339: what was committed before is there
+	Error    string `json:"error,omitempty"`
+}
+
+func healthRoutes() []route {
+	shape := reflect.TypeFor[health]()
+	return []route{
+		{method: http.MethodGet, path: "/healthz", summary: "Whether the node is well: the log, the database, the replicas", who: public, status: http.StatusOK, out: shape,
+			serve: func(s *Server, c *call, w http.ResponseWriter) { s.healthz(c, w) }},
+		{method: http.MethodGet, path: "/readyz", summary: "Whether the node takes calls: 503 while it starts, drains or must not", who: public, status: http.StatusOK, out: shape,
+			serve: func(s *Server, c *call, w http.ResponseWriter) { s.readyz(c, w) }},
+		{method: http.MethodGet, path: "/metrics", summary: "Metrics for Prometheus", who: scraper, status: http.StatusOK, media: "text/plain",
+			serve: func(s *Server, c *call, w http.ResponseWriter) { s.metrics.handler.ServeHTTP(w, c.r) }},
+	}
+}
+
+func (s *Server) health(c *call) (h health, ok bool) {
+	open, _ := s.calls.count()
+	h = health{Status: "ok", Version: s.o.Version, Database: "ok", Open: open}
+	position, at := s.head()
+	h.Position, h.At = position, Time(at)
+	ok = true
+	// The last event is read back from the disk.
+	if position > 0 {
+		if recs, err := s.o.Log.Page(c, position-1, 1); err != nil || len(recs) != 1 {
+			h.Database, ok = fmt.Sprintf("the last event cannot be read: %v", err), false
+		}
+	}
+	if s.o.Replicas != nil {
+		replicas, err := s.o.Replicas(c)
+		if err != nil {
+			h.Replication = append(h.Replication, replicaHealth{Error: err.Error()})
+		}
+		for _, r := range replicas {
+			n := replicaHealth{File: r.Path, Replica: r.Replica, InSync: r.InSync}
+			if !r.SyncedAt.IsZero() {
+				n.SyncedAt = r.SyncedAt.UTC().Format("2006-01-02T15:04:05.000Z07:00")
+			}
+			if r.Err != nil {
+				n.Error = r.Err.Error()
+			}
+			h.Replication = append(h.Replication, n)
+		}
+	}
+	if !ok {
+		h.Status = "failing"
+	}
+	return h, ok
+}
+
+// healthz tells of a replica that lags, but is not unwell for it: to restart the node would not help.
+func (s *Server) healthz(c *call, w http.ResponseWriter) {
+	h, ok := s.health(c)
+	writeJSON(w, statusOf(ok), h)
+}
+
+func (s *Server) readyz(c *call, w http.ResponseWriter) {
+	h, ok := s.health(c)
+	if _, draining := s.calls.count(); draining {
+		h.Status, ok = "draining", false
+	} else if err := s.ready(); err != nil {
+		h.Status, ok = err.Error(), false
+	}
+	writeJSON(w, statusOf(ok), h)
+}
+
+func statusOf(ok bool) int {
+	if ok {
+		return http.StatusOK
+	}
+	return http.StatusServiceUnavailable
+}

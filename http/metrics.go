@@ -1,0 +1,53 @@
+package http
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"waybill/ledger"
+)
+
+// metrics are the server's own: counters on it, and gauges that are read when somebody looks.
+type metrics struct {
+	answers *prometheus.CounterVec
+	seconds *prometheus.HistogramVec
+	handler http.Handler
+}
+
+func newMetrics(s *Server) *metrics {
+	m := &metrics{
+		answers: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "waybill_http_answers_total", Help: "Answers by route and status."}, []string{"route", "status"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "waybill_http_seconds", Help: "Time from a call's headers to the end of its answer.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600}}, []string{"route"}),
+	}
+	gauge := func(name, help string, read func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read)
+	}
+	r := prometheus.NewRegistry()
+	r.MustRegister(m.answers, m.seconds, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		gauge("waybill_calls_open", "Inference calls that are open.", func() float64 { n, _ := s.calls.count(); return float64(n) }),
+		gauge("waybill_body_bytes", "Bytes of callers' bodies in memory.", func() float64 { return float64(s.bodies.used()) }),
+		gauge("waybill_log_position", "Position of the log's last event.", func() float64 { p, _ := s.head(); return float64(p) }),
+		gauge("waybill_holds_open", "Requests that are admitted and not resolved.", func() (n float64) {
+			s.o.Books.View(func(st *ledger.State) { n = float64(len(st.Holds())) })
+			return n
+		}))
+	m.handler = promhttp.HandlerFor(r, promhttp.HandlerOpts{Registry: r})
+	return m
+}
+
+// served counts a call that has ended.
+func (m *metrics) served(v *visit, took time.Duration) {
+	m.answers.WithLabelValues(v.route, strconv.Itoa(v.status)).Inc()
+	m.seconds.WithLabelValues(v.route).Observe(took.Seconds())
+}
+
+func (s *Server) head() (position uint64, at ledger.Instant) {
+	s.o.Books.View(func(st *ledger.State) { position, at = st.Head() })
+	return position, at
+}

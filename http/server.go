@@ -1,0 +1,229 @@
+package http
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/mux"
+
+	"waybill/ledger"
+	"waybill/router"
+)
+
+// Server answers calls. It is an http.Handler, and serves the listeners that it has bound.
+type Server struct {
+	o       Options
+	mux     *mux.Router
+	bodies  *budget
+	metrics *metrics
+	openapi []byte
+
+	calls   calls
+	closing chan struct{} // closed when the node drains: streams of the control API end
+
+	mu        sync.Mutex
+	listeners []bound
+	serving   []*http.Server
+	closed    bool
+}
+
+// New makes a server of its parts.
+func New(o Options) (*Server, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	o.Limits = o.Limits.withDefaults()
+	s := &Server{o: o, bodies: newBudget(o.Limits.MaxBodies), closing: make(chan struct{})}
+	s.calls.idle = make(chan struct{}, 1)
+	s.metrics = newMetrics(s)
+	table := routes()
+	s.openapi = describe(table, o.Version)
+	s.mux = mux.NewRouter().SkipClean(true)
+	for _, r := range table {
+		s.mux.HandleFunc(r.path, func(w http.ResponseWriter, q *http.Request) { s.serve(r, w, q) }).Methods(r.method)
+	}
+	s.mux.NotFoundHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.lost(w, r, router.Failure{Status: http.StatusNotFound, Code: "not_found", Message: "there is nothing at " + r.URL.Path})
+	})
+	s.mux.MethodNotAllowedHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.lost(w, r, router.Failure{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Message: r.Method + " is not for " + r.URL.Path})
+	})
+	return s, nil
+}
+
+// ServeHTTP answers a call.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	v := &visit{ResponseWriter: w, id: "req_" + s.o.NewID(), route: "none"}
+	began := time.Now()
+	defer func() {
+		if p := recover(); p != nil {
+			s.panicked(v, r, p)
+		}
+		s.metrics.served(v, time.Since(began))
+	}()
+	s.mux.ServeHTTP(v, r)
+}
+
+// panicked answers a call whose handling failed by a bug of ours. One that has begun to answer is cut, so that what the
+// caller holds does not look whole.
+func (s *Server) panicked(v *visit, r *http.Request, p any) {
+	if p == http.ErrAbortHandler {
+		panic(p)
+	}
+	s.o.Logger.Error("panic", slog.String("request", v.id), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+	if v.status != 0 {
+		panic(http.ErrAbortHandler)
+	}
+	s.lost(v, r, router.Failure{Status: http.StatusInternalServerError, Code: "panic", Message: "the node failed to do this; its log says why under " + v.id})
+}
+
+// lost answers a call that has come to no route, or out of one, in the shape that its path promises.
+func (s *Server) lost(w http.ResponseWriter, r *http.Request, f router.Failure) {
+	id := requestOf(w)
+	if in := s.o.Inbounds[ledger.DialectOpenAIChat]; in != nil && strings.HasPrefix(r.URL.Path, "/v1/") {
+		s.refuse(w, in, id, f)
+		return
+	}
+	s.problem(w, id, &Problem{Type: "about:blank", Title: http.StatusText(f.Status), Status: f.Status, Code: f.Code, Detail: f.Message})
+}
+
+// visit is the answer to one call as it is written, and what is known of it for logs and metrics.
+type visit struct {
+	http.ResponseWriter
+	id     string // waybill's id of the call
+	route  string // its path in the table of routes
+	status int    // 0: nothing has been written
+}
+
+// Unwrap lets an http.ResponseController find the connection.
+func (v *visit) Unwrap() http.ResponseWriter { return v.ResponseWriter }
+
+// WriteHeader notes the status.
+func (v *visit) WriteHeader(status int) {
+	if v.status == 0 && status >= 200 {
+		v.status = status
+	}
+	v.ResponseWriter.WriteHeader(status)
+}
+
+// Write notes that there is an answer.
+func (v *visit) Write(b []byte) (int, error) {
+	if v.status == 0 {
+		v.status = http.StatusOK
+	}
+	return v.ResponseWriter.Write(b)
+}
+
+func requestOf(w http.ResponseWriter) string { return w.(*visit).id }
+
+// calls counts the inference calls that are open.
+type calls struct {
+	mu       sync.Mutex
+	open     int
+	draining bool
+	idle     chan struct{} // gets a token when the last one has ended, once draining
+}
+
+// enter lets a call in, unless the node drains.
+func (c *calls) enter() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.draining {
+		return false
+	}
+	c.open++
+	return true
+}
+
+func (c *calls) leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.open--; c.open == 0 && c.draining {
+		c.idle <- struct{}{}
+	}
+}
+
+// drain lets no more calls in, and tells whether this is the first time that it is asked to.
+func (c *calls) drain() (first bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.draining {
+		return false
+	}
+	c.draining = true
+	if c.open == 0 {
+		c.idle <- struct{}{}
+	}
+	return true
+}
+
+func (c *calls) count() (open int, draining bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open, c.draining
+}
+
+// settleTime is how long calls that were told to stop have for their settlements.
+const settleTime = 15 * time.Second
+
+// Drain ends the serving with as little harm as can be: new calls get 503, open ones may end until ctx does; then they are
+// stopped, each with its dialect's error and a settlement, and after those the listeners are closed.
+func (s *Server) Drain(ctx context.Context) error {
+	if s.calls.drain() {
+		close(s.closing)
+		select {
+		case <-s.calls.idle:
+		case <-ctx.Done():
+			s.o.Stop()
+			settle := time.NewTimer(settleTime)
+			defer settle.Stop()
+			select {
+			case <-s.calls.idle:
+			case <-settle.C:
+				open, _ := s.calls.count()
+				s.o.Logger.Error("calls did not end when they were stopped: the next start names them as interrupted", slog.Int("open", open))
+			}
+		}
+	}
+	short, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	var err error
+	for _, h := range s.servers() {
+		if e := h.Shutdown(short); e != nil && err == nil && e != context.DeadlineExceeded {
+			err = e
+		}
+	}
+	if e := s.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+func (s *Server) servers() []*http.Server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]*http.Server(nil), s.serving...)
+}
+
+// bound is a listener and who calls over it.
+type bound struct {
+	net.Listener
+	trusted bool
+}
+
+// httpServer is net/http's part of serving one listener.
+func (s *Server) httpServer(trust bool) *http.Server {
+	l := s.o.Limits
+	h := &http.Server{Handler: s, ReadHeaderTimeout: l.HeaderTimeout, IdleTimeout: l.IdleTimeout, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(s.o.Logger.Handler(), slog.LevelDebug)}
+	if trust {
+		h.BaseContext = func(net.Listener) context.Context { return context.WithValue(context.Background(), trusted{}, true) }
+	}
+	return h
+}

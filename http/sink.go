@@ -1,0 +1,72 @@
+package http
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"waybill/router"
+)
+
+// sink takes an answer to the caller of an inference call.
+type sink struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	patient time.Duration // for the caller to take one write
+	stream  bool
+	started bool
+}
+
+// Headers in their canonical form, set without going through it again.
+var (
+	eventStream = []string{"text/event-stream; charset=utf-8"}
+	plainJSON   = []string{"application/json"}
+	noCache     = []string{"no-cache"}
+	no          = []string{"no"}
+)
+
+// Start sets the headers; the first Send sends them.
+func (k *sink) Start(f router.Facts) {
+	h := k.w.Header()
+	h["Waybill-Request"] = []string{f.Request}
+	h["Waybill-Model"] = []string{f.Model}
+	h["Waybill-Credential"] = []string{string(f.Kind)}
+	h["Waybill-Attempts"] = []string{strconv.Itoa(f.Attempts)}
+	if len(f.Warnings) > 0 {
+		h["Waybill-Warning"] = f.Warnings
+	}
+	if f.OutputCap > 0 {
+		h["Waybill-Output-Cap"] = []string{strconv.FormatInt(f.OutputCap, 10)}
+	}
+	if f.Settled {
+		h["Waybill-Billing"] = []string{f.Billing}
+		h["Waybill-Charge"] = []string{f.Charge.String()}
+	}
+	if k.stream {
+		h["Content-Type"] = eventStream
+		h["Cache-Control"] = noCache
+		h["X-Accel-Buffering"] = no // a proxy in front must not gather the frames
+		return
+	}
+	h["Content-Type"] = plainJSON
+}
+
+// Send writes and flushes. A caller who does not take it in time counts as gone, so that no one can hold a call for ever
+// by reading slowly.
+func (k *sink) Send(b []byte) error {
+	if err := k.control.SetWriteDeadline(time.Now().Add(k.patient)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	if !k.stream && !k.started {
+		k.w.Header()["Content-Length"] = []string{strconv.Itoa(len(b))}
+	}
+	k.started = true
+	if _, err := k.w.Write(b); err != nil {
+		return err
+	}
+	if k.stream {
+		return k.control.Flush()
+	}
+	return nil
+}
