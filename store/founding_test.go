@@ -1,0 +1,121 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"waybill/ledger"
+)
+
+var operator = ledger.By{Actor: "operator"}
+
+// founding is the first commands of a small node: plans, a model with a price, a platform credential, and orgs on "teams"
+// with credit.
+func founding(orgs ...string) []ledger.Command {
+	commands := []ledger.Command{
+		ledger.DefinePlan{Who: operator, Plan: ledger.Plan{ID: "free", Messages: 5, Lanes: []ledger.Lane{ledger.LaneAuto}}},
+		ledger.DefinePlan{Who: operator, Plan: ledger.Plan{ID: "teams", Tokens: 20_000_000, Lanes: []ledger.Lane{ledger.LaneAuto, ledger.LaneManual}, Credit: true}},
+		ledger.PublishModel{Who: operator, Model: ledger.Model{Name: "openai/gpt", Provider: "openai", ID: "gpt", Context: 400_000, MaxOutput: 100_000}},
+		ledger.PublishPrice{Who: operator, Price: ledger.Price{ID: "gpt-1", Model: "openai/gpt", From: 1,
+			Tiers: []ledger.Tier{{Rates: ledger.Rates{Input: 1_000_000_000, CacheRead: 100_000_000, CacheWrite: 1_000_000_000, CacheWriteLong: 1_000_000_000, Output: 4_000_000_000}}}}},
+		ledger.AttachCredential{Who: operator, Org: ledger.Platform, Credential: "pool", Provider: "openai", Fingerprint: "abcd", Use: ledger.UsePrefer},
+	}
+	for _, org := range orgs {
+		commands = append(commands, ledger.OpenOrg{Who: operator, Org: org, Plan: "teams"},
+			ledger.GrantCredit{Who: operator, Org: org, Lot: "lot-" + org, Amount: 100_000 * ledger.Dollar})
+	}
+	return commands
+}
+
+var pool = ledger.Choice{Model: "openai/gpt", Credential: "pool", Kind: ledger.PlatformPool}
+
+// admit asks for a call that holds up to 1,100 tokens.
+func admit(org, request string) ledger.Admit {
+	return ledger.Admit{Who: ledger.By{Actor: "key/k1", Cause: request}, Org: org, Request: request, Lane: ledger.LaneManual,
+		Dialect: ledger.DialectOpenAIChat, Asked: "gpt", Streamed: true,
+		Inputs: ledger.Inputs{Seed: 7, Legs: []ledger.Choice{pool}},
+		Demand: ledger.Demand{Choice: pool, Input: 100, Output: 1000}}
+}
+
+// settle settles such a call by 300 tokens.
+func settle(org, request string) ledger.Settle {
+	return ledger.Settle{Who: ledger.By{Actor: "waybill", Cause: request}, Org: org, Request: request,
+		Resolution: ledger.Resolution{Duration: 1_234_567_890, Attempts: []ledger.Attempt{{N: 1, Choice: pool, Outcome: ledger.Answered, Status: 200, Latency: 1_200_000_000, FirstByte: 300_000_000}}},
+		Usage:      ledger.Usage{Input: 80, CacheRead: 20, Output: 200, Reasoning: 50}, Source: ledger.UsageProvider,
+		Finish: "stop", UpstreamID: "chatcmpl-" + request, Answered: "gpt-2026-11-01", FirstByte: 300_000_000}
+}
+
+// ids counts ids up, so that a run can be repeated.
+func ids() func() [16]byte {
+	var n atomic.Uint64
+	return func() (id [16]byte) {
+		binary.BigEndian.PutUint64(id[8:], n.Add(1))
+		return id
+	}
+}
+
+// found makes a data folder with orgs and opens it; it is closed with the test.
+func found(t testing.TB, o Options, orgs ...string) *Store {
+	t.Helper()
+	if err := Create(context.Background(), o, founding(orgs...)); err != nil {
+		t.Fatal(err)
+	}
+	return reopen(t, o)
+}
+
+// reopen opens a data folder; it is closed with the test, unless the test has closed it.
+func reopen(t testing.TB, o Options) *Store {
+	t.Helper()
+	s, err := Open(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		select {
+		case <-s.writer.done:
+		default:
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return s
+}
+
+// orgNames are org-000, org-001, …
+func orgNames(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("org-%03d", i)
+	}
+	return names
+}
+
+// grow appends at least so many events of calls, in groups.
+func grow(t testing.TB, s *Store, orgs []string, events int) {
+	t.Helper()
+	var wg sync.WaitGroup
+	var n atomic.Int64
+	for range 128 {
+		wg.Go(func() {
+			for {
+				i := int(n.Add(2))
+				if i > events {
+					return
+				}
+				org, request := orgs[i/2%len(orgs)], fmt.Sprintf("%08x-0000-7000-8000-%012x", i, i)
+				for _, c := range []ledger.Command{admit(org, request), settle(org, request)} {
+					if _, err := s.Execute(context.Background(), c); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
