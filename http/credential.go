@@ -1,96 +1,233 @@
 package http
 
 import (
+	"cmp"
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"slices"
+	"strings"
 
 	"waybill/ledger"
 )
 
-// credentialView is a credential as the API shows it: never its secret.
-type credentialView struct {
-	ID          string                `json:"id"`
-	Provider    string                `json:"provider"`
-	Name        string                `json:"name"`
-	Kind        ledger.CredentialKind `json:"kind"`
-	Use         ledger.Use            `json:"use"`
-	Order       int                   `json:"order"`
-	Fingerprint string                `json:"fingerprint"`
+// credential is a provider secret that waybill keeps, as the control API shows it: never the secret.
+type credential struct {
+	ID          string     `json:"id"`
+	Org         string     `json:"org"`
+	Provider    string     `json:"provider"`
+	Name        string     `json:"name"`
+	Kind        string     `json:"kind"` // byok or platform
+	Fingerprint string     `json:"fingerprint"`
+	BaseURL     string     `json:"base_url,omitempty"` // where the provider's own is not meant
+	Use         ledger.Use `json:"use"`                // prefer, fallback or only
+	Order       int        `json:"order"`
+	AttachedAt  Time       `json:"attached_at"`
+	RotatedAt   Time       `json:"rotated_at"`
 }
 
-type credentialList struct {
-	Credentials []credentialView `json:"credentials"`
+type credentials struct {
+	Credentials []credential `json:"credentials"`
 }
 
-func credentialRoutes() (table []route) {
-	for path, who := range map[string]access{"/api/v1/orgs/{org}/credentials": admin, "/api/v1/platform/credentials": operator} {
-		table = append(table,
-			create(path, "Attach a provider credential", who, attach),
-			endpoint(http.MethodGet, path, "The credentials, in the order of use", who, listCredentials),
-			endpoint(http.MethodDelete, path+"/{id}", "Detach a credential and destroy its secret", who, detach))
-	}
-	return table
-}
-
-// attach puts the secret into the vault first, then the event into the log: a credential that the log knows has a secret.
-func attach(c *call, in struct {
+type newCredential struct {
 	Provider string     `json:"provider"`
-	Name     string     `json:"name"`
+	Name     string     `json:"name"` // the provider's unless given
 	Secret   string     `json:"secret"`
-	Use      ledger.Use `json:"use"`
+	BaseURL  string     `json:"base_url"`
+	Use      ledger.Use `json:"use"` // prefer unless given
 	Order    int        `json:"order"`
-}) (credentialView, error) {
-	switch {
-	case c.s.o.Vault == nil:
-		return credentialView{}, &ledger.Error{Code: ledger.CodeUnavailable, Message: "this node has no vault"}
-	case !slices.Contains(c.s.o.Providers, in.Provider):
-		return credentialView{}, invalid("provider", "is not one that this node knows")
-	case in.Name == "" || len(in.Name) > 128:
-		return credentialView{}, invalid("name", "must be 1 to 128 bytes")
-	case in.Secret == "" || len(in.Secret) > 4096:
-		return credentialView{}, invalid("secret", "must be 1 to 4096 bytes")
+}
+
+type credentialRotation struct {
+	Secret string `json:"secret"`
+}
+
+func credentialRoutes() []route {
+	var all []route
+	for _, of := range []struct {
+		path, whose string
+		who         access
+	}{{"/api/v1/orgs/{org}/credentials", "an org's own", admin}, {"/api/v1/platform/credentials", "the platform's", operator}} {
+		one := of.path + "/{id}"
+		all = append(all,
+			create(of.path, "Attach a provider secret as one of "+of.whose+" credentials", of.who, attachCredential),
+			endpoint(http.MethodGet, of.path, "List "+of.whose+" credentials, in the order of use", of.who, listCredentials),
+			endpoint(http.MethodGet, one, "Show one of "+of.whose+" credentials", of.who, showCredential),
+			endpoint(http.MethodDelete, one, "Detach one of "+of.whose+" credentials and destroy its secret", of.who, detachCredential),
+			endpoint(http.MethodPost, one+"/rotate", "Replace the secret of one of "+of.whose+" credentials", of.who, rotateCredential))
 	}
-	if in.Use == "" {
-		in.Use = ledger.UsePrefer
+	return all
+}
+
+var errNoVault = &ledger.Error{Code: ledger.CodeUnavailable, Message: "the vault is not open: the node has no master key"}
+
+func attachCredential(c *call, in newCredential) (credential, error) {
+	in.Name, in.Use = cmp.Or(in.Name, in.Provider), cmp.Or(in.Use, ledger.UsePrefer)
+	vault := c.s.o.Vault
+	switch {
+	case vault == nil:
+		return credential{}, errNoVault
+	case !slices.Contains(c.s.o.Providers, in.Provider):
+		return credential{}, invalid("provider", "must be one of "+strings.Join(c.s.o.Providers, ", "))
+	}
+	base, err := c.baseURL(in.BaseURL)
+	if err = cmp.Or(err, validName(in.Name), validSecret(in.Secret)); err != nil {
+		return credential{}, err
 	}
 	id := "cred_" + c.s.o.NewID()
-	fingerprint, err := c.s.o.Vault.Put(c, c.org, id, in.Secret)
+	// The vault first: an event about a secret that is not there would be a credential that never works.
+	print, err := vault.Put(c, c.org, id, in.Secret)
 	if err != nil {
-		return credentialView{}, err
+		return credential{}, err
 	}
-	_, err = c.s.o.Names.ExecuteNamed(c, ledger.AttachCredential{Who: c.by, Org: c.org, Credential: id, Provider: in.Provider,
-		Fingerprint: fingerprint, Use: in.Use, Order: in.Order}, Label{Kind: "credential", ID: id, Scope: c.org, Name: in.Name})
+	rec, err := c.s.o.Names.ExecuteNamed(c, ledger.AttachCredential{Who: c.by, Org: c.org, Credential: id, Provider: in.Provider,
+		Fingerprint: print, BaseURL: base, Use: in.Use, Order: in.Order}, Label{Kind: "credential", ID: id, Scope: c.org, Name: in.Name})
+	if err != nil || rec.Repeated {
+		if e := vault.Delete(context.WithoutCancel(c), c.org, id); e != nil {
+			return credential{}, errors.Join(err, e)
+		}
+	}
 	if err != nil {
-		return credentialView{}, errors.Join(err, c.s.o.Vault.Delete(c, c.org, id))
+		return credential{}, err
 	}
-	var k *ledger.Credential
+	return c.credentialOf(rec.Records[len(rec.Records)-1].Event.(*ledger.CredentialAttached).Credential)
+}
+
+// validSecret takes what can stand in a header.
+func validSecret(s string) error {
+	if s == "" || len(s) > 4096 || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return invalid("secret", "is 1 to 4096 visible ASCII characters")
+	}
+	return nil
+}
+
+// baseURL takes the address of an upstream. An org may send its secret to any public host by TLS, but must not make the
+// node call into its own network; the operator may also name an upstream on this machine.
+func (c *call) baseURL(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || len(s) > 512 {
+		return "", invalid("base_url", "must be an address such as https://llm.example.com/v1, without credentials, query or fragment")
+	}
+	local := localHost(u.Hostname())
+	mayLocal := c.operator || c.s.o.AllowLoopback
+	switch {
+	case u.Scheme == "http" && local && mayLocal:
+	case u.Scheme != "https":
+		return "", invalid("base_url", "must begin with https://, or the secret would be readable on its way")
+	case !c.operator && !(local && mayLocal) && !publicHost(u.Hostname()):
+		return "", invalid("base_url", "must be a public host")
+	}
+	return strings.TrimRight(s, "/"), nil
+}
+
+func localHost(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+}
+
+// publicHost refuses the addresses and names of private networks. What a name resolves to is not known here.
+func publicHost(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if ip, err := netip.ParseAddr(host); err == nil {
+		ip = ip.Unmap()
+		return ip.IsGlobalUnicast() && !ip.IsPrivate()
+	}
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	numeric := strings.Trim(last, "0123456789") == "" || strings.HasPrefix(last, "0x") // 127.1, 0x7f.1: forms of addresses that resolvers take
+	return strings.Contains(host, ".") && !numeric && !slices.Contains([]string{"localhost", "local", "internal", "lan", "home", "corp"}, last)
+}
+
+// attached gives a credential of the call's org, or of the platform.
+func (c *call) attached(id string) (k *ledger.Credential, err error) {
 	c.s.o.Books.View(func(st *ledger.State) { k = st.Credential(id) })
-	return viewCredential(k, in.Name), nil
+	if k == nil || k.Org != c.org {
+		return nil, notFound("credential", id)
+	}
+	return k, nil
 }
 
-func viewCredential(k *ledger.Credential, name string) credentialView {
-	return credentialView{k.ID, k.Provider, name, k.Kind(), k.Use, k.Order, k.Fingerprint}
+func (c *call) credentialOf(id string) (credential, error) {
+	k, err := c.attached(id)
+	if err != nil {
+		return credential{}, err
+	}
+	l, err := c.s.o.Names.Label(c, "credential", id)
+	if err != nil {
+		return credential{}, err
+	}
+	return credentialRow(k, l.Name), nil
 }
 
-func listCredentials(c *call, _ nothing) (out credentialList, err error) {
-	names, err := c.names("credential", c.org)
+func credentialRow(k *ledger.Credential, name string) credential {
+	return credential{ID: k.ID, Org: k.Org, Provider: k.Provider, Name: name, Kind: string(k.Kind()), Fingerprint: k.Fingerprint, BaseURL: k.BaseURL,
+		Use: k.Use, Order: k.Order, AttachedAt: Time(k.Attached), RotatedAt: Time(k.Rotated)}
+}
+
+func listCredentials(c *call, _ nothing) (credentials, error) {
+	labels, err := c.s.o.Names.Labels(c, "credential", c.org)
+	if err != nil {
+		return credentials{}, err
+	}
+	names := byID(labels)
+	out := credentials{Credentials: []credential{}}
 	c.s.o.Books.View(func(st *ledger.State) {
 		for _, k := range st.Wallet(c.org) {
-			out.Credentials = append(out.Credentials, viewCredential(k, names[k.ID]))
+			out.Credentials = append(out.Credentials, credentialRow(k, names[k.ID]))
 		}
 	})
-	return out, err
+	return out, nil
 }
 
-// detach takes the credential out of use first, and destroys its secret then.
-func detach(c *call, _ nothing) (credentialList, error) {
-	id := c.vars["id"]
-	if _, err := c.s.o.Books.Execute(c, ledger.DetachCredential{Who: c.by, Org: c.org, Credential: id}); err != nil {
-		return credentialList{}, err
+func showCredential(c *call, _ nothing) (credential, error) { return c.credentialOf(c.vars["id"]) }
+
+func detachCredential(c *call, _ nothing) (credential, error) {
+	if c.s.o.Vault == nil {
+		return credential{}, errNoVault
 	}
-	if err := c.s.o.Vault.Delete(c, c.org, id); err != nil {
-		return credentialList{}, err
+	gone, err := c.credentialOf(c.vars["id"])
+	if err != nil {
+		return credential{}, err
 	}
-	return listCredentials(c, nothing{})
+	// The event first: what the log calls attached must have its secret. A crash between the two is mended at start.
+	if _, err := c.s.o.Names.ExecuteNamed(c, ledger.DetachCredential{Who: c.by, Org: c.org, Credential: gone.ID},
+		Label{Kind: "credential", ID: gone.ID, Scope: c.org}); err != nil {
+		return credential{}, err
+	}
+	if err := c.s.o.Vault.Delete(context.WithoutCancel(c), c.org, gone.ID); err != nil {
+		return credential{}, fmt.Errorf("credential %s is detached, but its secret is still in the vault, until the next start: %w", gone.ID, err)
+	}
+	return gone, nil
+}
+
+func rotateCredential(c *call, in credentialRotation) (credential, error) {
+	vault := c.s.o.Vault
+	if vault == nil {
+		return credential{}, errNoVault
+	}
+	k, err := c.attached(c.vars["id"])
+	if err = cmp.Or(err, validSecret(in.Secret)); err != nil {
+		return credential{}, err
+	}
+	former, err := vault.Secret(c, k)
+	readable := err == nil // a rotation is also how an unreadable one is mended
+	print, err := vault.Put(c, c.org, k.ID, in.Secret)
+	if err != nil {
+		return credential{}, err
+	}
+	if _, err := c.s.o.Books.Execute(c, ledger.RotateCredential{Who: c.by, Org: c.org, Credential: k.ID, Fingerprint: print}); err != nil {
+		if readable {
+			if _, e := vault.Put(context.WithoutCancel(c), c.org, k.ID, former); e != nil {
+				err = errors.Join(err, e)
+			}
+		}
+		return credential{}, err
+	}
+	return c.credentialOf(k.ID)
 }

@@ -1,9 +1,11 @@
 package http
 
 import (
-	"fmt"
+	"log/slog"
 	"net/http"
 	"reflect"
+
+	"waybill/ledger"
 )
 
 // health is the answer of /healthz and /readyz.
@@ -18,11 +20,11 @@ type health struct {
 }
 
 type replicaHealth struct {
-	File     string `json:"file"`
-	Replica  string `json:"replica"`
+	File     string `json:"file,omitempty"`    // for the operator
+	Replica  string `json:"replica,omitempty"` // likewise
 	InSync   bool   `json:"in_sync"`
-	SyncedAt string `json:"synced_at,omitempty"` // RFC 3339: what was committed before is there
-	Error    string `json:"error,omitempty"`
+	SyncedAt Time   `json:"synced_at"`       // what was committed before is there
+	Error    string `json:"error,omitempty"` // likewise
 }
 
 func healthRoutes() []route {
@@ -46,29 +48,36 @@ func (s *Server) health(c *call) (h health, ok bool) {
 	// The last event is read back from the disk.
 	if position > 0 {
 		if recs, err := s.o.Log.Page(c, position-1, 1); err != nil || len(recs) != 1 {
-			h.Database, ok = fmt.Sprintf("the last event cannot be read: %v", err), false
+			s.o.Logger.Error("health: the last event cannot be read", slog.Uint64("position", position), slog.Any("error", err))
+			h.Database, ok = "the last event cannot be read", false
 		}
 	}
 	if s.o.Replicas != nil {
-		replicas, err := s.o.Replicas(c)
-		if err != nil {
-			h.Replication = append(h.Replication, replicaHealth{Error: err.Error()})
-		}
-		for _, r := range replicas {
-			n := replicaHealth{File: r.Path, Replica: r.Replica, InSync: r.InSync}
-			if !r.SyncedAt.IsZero() {
-				n.SyncedAt = r.SyncedAt.UTC().Format("2006-01-02T15:04:05.000Z07:00")
-			}
-			if r.Err != nil {
-				n.Error = r.Err.Error()
-			}
-			h.Replication = append(h.Replication, n)
-		}
+		h.Replication = s.replication(c)
 	}
 	if !ok {
 		h.Status = "failing"
 	}
 	return h, ok
+}
+
+// replication tells everybody how far the replicas are, and the operator where they are and what fails.
+func (s *Server) replication(c *call) (all []replicaHealth) {
+	replicas, err := s.o.Replicas(c)
+	if err != nil {
+		replicas = []Replica{{Err: err}}
+	}
+	for _, r := range replicas {
+		h := replicaHealth{InSync: r.InSync, SyncedAt: Time(ledger.InstantOf(r.SyncedAt))}
+		if c.operator {
+			h.File, h.Replica = r.Path, r.Replica
+			if r.Err != nil {
+				h.Error = r.Err.Error()
+			}
+		}
+		all = append(all, h)
+	}
+	return all
 }
 
 // healthz tells of a replica that lags, but is not unwell for it: to restart the node would not help.

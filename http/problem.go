@@ -52,19 +52,22 @@ func (s *Server) presentable(f router.Failure, request string) router.Failure {
 	return f
 }
 
+func problemOf(f router.Failure) *Problem {
+	return &Problem{Type: "about:blank", Title: http.StatusText(f.Status), Status: f.Status, Code: f.Code, Detail: f.Message, Field: f.Field, Of: f.Of}
+}
+
 // problem answers a call of the control API with an error.
 func (s *Server) problem(w http.ResponseWriter, request string, err error) {
-	f := s.failureOf(err, request)
-	p := Problem{Type: "about:blank", Title: http.StatusText(f.Status), Status: f.Status, Code: f.Code, Detail: f.Message, Field: f.Field, Of: f.Of, Request: request}
-	var own *Problem
-	if errors.As(err, &own) {
-		p = *own
-		p.Request = request
+	var p *Problem
+	if !errors.As(err, &p) {
+		f := s.failureOf(err, request)
+		if f.Status == 499 {
+			return // nobody is there to read it
+		}
+		retryHeaders(w.Header(), f)
+		p = problemOf(f)
 	}
-	if f.Status == 499 {
-		return // nobody is there to read it
-	}
-	retryHeaders(w.Header(), f)
+	p.Request = request
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}

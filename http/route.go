@@ -52,7 +52,16 @@ const maxControlBody = 1 << 20
 
 // endpoint is a row of the control API: JSON in, JSON out.
 func endpoint[In, Out any](method, path, summary string, who access, do func(c *call, in In) (Out, error)) route {
-	r := route{method: method, path: path, summary: summary, who: who, status: http.StatusOK, in: reflect.TypeFor[In](), out: reflect.TypeFor[Out]()}
+	return row(method, http.StatusOK, path, summary, who, do)
+}
+
+// create is an endpoint that makes something.
+func create[In, Out any](path, summary string, who access, do func(c *call, in In) (Out, error)) route {
+	return row(http.MethodPost, http.StatusCreated, path, summary, who, do)
+}
+
+func row[In, Out any](method string, status int, path, summary string, who access, do func(c *call, in In) (Out, error)) route {
+	r := route{method: method, path: path, summary: summary, who: who, status: status, in: reflect.TypeFor[In](), out: reflect.TypeFor[Out]()}
 	r.serve = func(s *Server, c *call, w http.ResponseWriter) {
 		var in In
 		if err := c.read(w, &in); err != nil {
@@ -64,33 +73,10 @@ func endpoint[In, Out any](method, path, summary string, who access, do func(c *
 			s.problem(w, c.id, err)
 			return
 		}
-		writeJSON(w, r.status, out)
+		writeJSON(w, status, out)
 	}
 	return r
 }
-
-// create is an endpoint that makes something.
-func create[In, Out any](path, summary string, who access, do func(c *call, in In) (Out, error)) route {
-	r := endpoint(http.MethodPost, path, summary, who, do)
-	serve := r.serve
-	r.status = http.StatusCreated
-	r.serve = func(s *Server, c *call, w http.ResponseWriter) { serve(s, c, &created{w}) }
-	return r
-}
-
-// created turns the status of a good answer into 201.
-type created struct{ http.ResponseWriter }
-
-// WriteHeader writes the status.
-func (w *created) WriteHeader(status int) {
-	if status == http.StatusOK {
-		status = http.StatusCreated
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets an http.ResponseController find the connection.
-func (w *created) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	b, err := json.Marshal(v)
@@ -137,27 +123,30 @@ func (c *call) enter() error {
 		}
 		return nil
 	}
-	if c.key != nil && (name == c.key.Org) {
-		c.org = name
-		return nil
+	id, err := c.find(name)
+	if err != nil {
+		return err
 	}
-	var id string
+	c.org = id
+	return nil
+}
+
+// find gives the id of an org that is named by it or by its name, if the caller may see that org.
+func (c *call) find(name string) (id string, err error) {
 	c.s.o.Books.View(func(st *ledger.State) {
 		if st.Org(name) != nil {
 			id = name
 		}
 	})
 	if id == "" {
-		var err error
 		if id, err = c.s.o.Names.Find(c, "org", "", name); err != nil {
-			return err
+			return "", err
 		}
 	}
 	if id == "" || c.key != nil && id != c.key.Org {
-		return notFound("org", name)
+		return "", notFound("org", name)
 	}
-	c.org = id
-	return nil
+	return id, nil
 }
 
 // read takes what the caller sent into the shape that the route has for it.
@@ -175,15 +164,12 @@ func (c *call) read(w http.ResponseWriter, in any) error {
 	}
 	body, taken, f := c.s.body(w, c.r, maxControlBody)
 	if f != nil {
-		return &Problem{Type: "about:blank", Title: http.StatusText(f.Status), Status: f.Status, Code: f.Code, Detail: f.Message, Field: f.Field}
+		return problemOf(*f)
 	}
 	defer c.s.bodies.give(taken)
 	var err error
 	if c.by, err = byOf(c.r, c.by, body); err != nil {
 		return err
-	}
-	if len(bytes.TrimSpace(body)) == 0 && c.r.Method != http.MethodPost {
-		return nil
 	}
 	return readJSON(body, in)
 }
@@ -222,22 +208,37 @@ func readJSON(body []byte, in any) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	err := d.Decode(in)
-	if err == nil && d.More() {
-		err = errors.New("goes on after its end")
-	}
-	if err == nil {
+	switch {
+	case err == nil && d.More():
+		return invalid("body", "goes on after its end")
+	case err == nil:
 		return nil
 	}
 	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && t.Field != "" {
-		return invalid(t.Field, "is a "+t.Value+", and must be "+kindName(t.Type))
+		return invalid(t.Field, "must be "+kindName(t.Type)+", and is a "+t.Value)
 	}
 	if f, ok := errors.AsType[*fieldFault](err); ok {
-		return invalid("body", f.Error())
+		return invalid(faulty(body, reflect.TypeOf(in).Elem()), f.Error())
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
 		return invalid(strings.Trim(name, `"`), "is not a field of this request")
 	}
 	return invalid("body", "is not the JSON object that this takes: "+strings.TrimPrefix(err.Error(), "json: "))
+}
+
+// faulty finds the field that does not take its value, which encoding/json does not say.
+func faulty(body []byte, shape reflect.Type) string {
+	var values map[string]json.RawMessage
+	if json.Unmarshal(body, &values) != nil {
+		return "body"
+	}
+	for _, f := range reflect.VisibleFields(shape) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		if v, ok := values[name]; ok && json.Unmarshal(v, reflect.New(f.Type).Interface()) != nil {
+			return name
+		}
+	}
+	return "body"
 }
 
 func kindName(t reflect.Type) string {

@@ -43,7 +43,10 @@ func New(o Options) (*Server, error) {
 	s.calls.idle = make(chan struct{}, 1)
 	s.metrics = newMetrics(s)
 	table := routes()
-	s.openapi = describe(table, o.Version)
+	var err error
+	if s.openapi, err = describe(table, o.Version); err != nil {
+		return nil, err
+	}
 	s.mux = mux.NewRouter().SkipClean(true)
 	for _, r := range table {
 		s.mux.HandleFunc(r.path, func(w http.ResponseWriter, q *http.Request) { s.serve(r, w, q) }).Methods(r.method)
@@ -52,9 +55,24 @@ func New(o Options) (*Server, error) {
 		s.lost(w, r, router.Failure{Status: http.StatusNotFound, Code: "not_found", Message: "there is nothing at " + r.URL.Path})
 	})
 	s.mux.MethodNotAllowedHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Allow", s.allowed(r))
 		s.lost(w, r, router.Failure{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Message: r.Method + " is not for " + r.URL.Path})
 	})
 	return s, nil
+}
+
+// allowed lists the methods that there are for a call's path.
+func (s *Server) allowed(r *http.Request) string {
+	var methods []string
+	for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		other := *r
+		other.Method = m
+		var match mux.RouteMatch
+		if s.mux.Match(&other, &match) && match.MatchErr == nil {
+			methods = append(methods, m)
+		}
+	}
+	return strings.Join(methods, ", ")
 }
 
 // ServeHTTP answers a call.
@@ -90,7 +108,7 @@ func (s *Server) lost(w http.ResponseWriter, r *http.Request, f router.Failure) 
 		s.refuse(w, in, id, f)
 		return
 	}
-	s.problem(w, id, &Problem{Type: "about:blank", Title: http.StatusText(f.Status), Status: f.Status, Code: f.Code, Detail: f.Message})
+	s.problem(w, id, problemOf(f))
 }
 
 // visit is the answer to one call as it is written, and what is known of it for logs and metrics.
@@ -172,6 +190,9 @@ func (c *calls) count() (open int, draining bool) {
 // settleTime is how long calls that were told to stop have for their settlements.
 const settleTime = 15 * time.Second
 
+// flushTime is how long the last bytes of answers that have ended may take to leave.
+const flushTime = 2 * time.Second
+
 // Drain ends the serving with as little harm as can be: new calls get 503, open ones may end until ctx does; then they are
 // stopped, each with its dialect's error and a settlement, and after those the listeners are closed.
 func (s *Server) Drain(ctx context.Context) error {
@@ -180,7 +201,7 @@ func (s *Server) Drain(ctx context.Context) error {
 		select {
 		case <-s.calls.idle:
 		case <-ctx.Done():
-			s.o.Stop()
+			s.stop()
 			settle := time.NewTimer(settleTime)
 			defer settle.Stop()
 			select {
@@ -191,7 +212,7 @@ func (s *Server) Drain(ctx context.Context) error {
 			}
 		}
 	}
-	short, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	short, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTime)
 	defer cancel()
 	var err error
 	for _, h := range s.servers() {
@@ -203,6 +224,12 @@ func (s *Server) Drain(ctx context.Context) error {
 		err = e
 	}
 	return err
+}
+
+func (s *Server) stop() {
+	if s.o.Stop != nil {
+		s.o.Stop()
+	}
 }
 
 func (s *Server) servers() []*http.Server {

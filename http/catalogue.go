@@ -1,0 +1,174 @@
+package http
+
+import (
+	"net/http"
+
+	"waybill/ledger"
+)
+
+// model is a row of the catalogue, as the control API shows it.
+type model struct {
+	ID         string   `json:"id"` // provider/upstream_id
+	Provider   string   `json:"provider"`
+	UpstreamID string   `json:"upstream_id"` // the provider's own name
+	Context    int64    `json:"context"`     // tokens in and out together
+	MaxOutput  int64    `json:"max_output"`
+	Features   []string `json:"features"`
+	Retired    bool     `json:"retired"`
+	Price      string   `json:"price,omitempty"` // id of the row in force; none: paid capacity is closed
+}
+
+type models struct {
+	Models []model `json:"models"`
+}
+
+type newModel struct {
+	Provider   string   `json:"provider"`
+	UpstreamID string   `json:"upstream_id"`
+	Context    int64    `json:"context"`
+	MaxOutput  int64    `json:"max_output"`
+	Features   []string `json:"features"`
+}
+
+// price is a dated row of rates, in dollars for a million tokens.
+type price struct {
+	ID           string           `json:"id"`
+	Model        string           `json:"model"`
+	From         Time             `json:"from"`
+	To           Time             `json:"to"` // null: until further notice
+	Tiers        []tier           `json:"tiers"`
+	ServiceTiers map[string]int64 `json:"service_tiers,omitempty"` // multiplier in basis points
+	Withdrawn    bool             `json:"withdrawn"`
+	InForce      bool             `json:"in_force"`
+}
+
+// tier is the rates of a request whose input is larger than so many tokens.
+type tier struct {
+	Above          int64 `json:"above"`
+	Input          Rate  `json:"input"`
+	CacheRead      Rate  `json:"cache_read"`
+	CacheWrite     Rate  `json:"cache_write"`
+	CacheWriteLong Rate  `json:"cache_write_long"`
+	Output         Rate  `json:"output"`
+}
+
+type prices struct {
+	Prices []price `json:"prices"`
+}
+
+type newPrice struct {
+	ID           string           `json:"id"` // made unless given
+	Model        string           `json:"model"`
+	From         Time             `json:"from"` // now unless given
+	To           Time             `json:"to"`
+	Tiers        []tier           `json:"tiers"`
+	ServiceTiers map[string]int64 `json:"service_tiers"`
+}
+
+func catalogueRoutes() []route {
+	return []route{
+		endpoint(http.MethodGet, "/api/v1/models", "The catalogue of models", known, listCatalogue),
+		create("/api/v1/models", "Publish a model, or a new description of one", operator, publishModel),
+		endpoint(http.MethodDelete, "/api/v1/models/{model:.+}", "Take a model out of use", operator, retireModel),
+		endpoint(http.MethodGet, "/api/v1/prices", "The price rows", known, listPrices),
+		create("/api/v1/prices", "Publish a price row", operator, publishPrice),
+		endpoint(http.MethodDelete, "/api/v1/prices/{id}", "Withdraw a price row, also one that has not started", operator, withdrawPrice),
+	}
+}
+
+func (c *call) modelRow(st *ledger.State, m *ledger.Model) model {
+	row := model{ID: m.Name, Provider: m.Provider, UpstreamID: m.ID, Context: m.Context, MaxOutput: m.MaxOutput, Features: append([]string{}, m.Features...), Retired: m.Retired}
+	if p := st.PriceOf(m.Name, ledger.InstantOf(c.s.o.Now())); p != nil {
+		row.Price = p.ID
+	}
+	return row
+}
+
+func listCatalogue(c *call, _ nothing) (models, error) {
+	out := models{Models: []model{}}
+	c.s.o.Books.View(func(st *ledger.State) {
+		for _, m := range st.Models() {
+			out.Models = append(out.Models, c.modelRow(st, m))
+		}
+	})
+	return out, nil
+}
+
+func publishModel(c *call, in newModel) (model, error) {
+	name := in.Provider + "/" + in.UpstreamID
+	m := ledger.Model{Name: name, Provider: in.Provider, ID: in.UpstreamID, Context: in.Context, MaxOutput: in.MaxOutput, Features: in.Features}
+	return c.changeModel(name, ledger.PublishModel{Who: c.by, Model: m})
+}
+
+func retireModel(c *call, _ nothing) (model, error) {
+	return c.changeModel(c.vars["model"], ledger.RetireModel{Who: c.by, Model: c.vars["model"]})
+}
+
+func (c *call) changeModel(name string, cmd ledger.Command) (row model, err error) {
+	if _, err := c.s.o.Books.Execute(c, cmd); err != nil {
+		return model{}, err
+	}
+	err = notFound("model", name)
+	c.s.o.Books.View(func(st *ledger.State) {
+		if m := st.Model(name); m != nil {
+			row, err = c.modelRow(st, m), nil
+		}
+	})
+	return row, err
+}
+
+func priceRow(p *ledger.Price, inForce bool) price {
+	row := price{ID: p.ID, Model: p.Model, From: Time(p.From), To: Time(p.To), ServiceTiers: p.ServiceTiers, Withdrawn: p.Withdrawn, InForce: inForce, Tiers: []tier{}}
+	for _, t := range p.Tiers {
+		row.Tiers = append(row.Tiers, tier{t.Above, Rate(t.Input), Rate(t.CacheRead), Rate(t.CacheWrite), Rate(t.CacheWriteLong), Rate(t.Output)})
+	}
+	return row
+}
+
+func (c *call) allPrices() []price {
+	now, rows := ledger.InstantOf(c.s.o.Now()), []price{}
+	c.s.o.Books.View(func(st *ledger.State) {
+		for _, p := range st.Prices() {
+			q := st.PriceOf(p.Model, now)
+			rows = append(rows, priceRow(p, q != nil && q.ID == p.ID))
+		}
+	})
+	return rows
+}
+
+func (c *call) priceOf(id string) (price, error) {
+	for _, p := range c.allPrices() {
+		if p.ID == id {
+			return p, nil
+		}
+	}
+	return price{}, notFound("price", id)
+}
+
+func listPrices(c *call, _ nothing) (prices, error) { return prices{Prices: c.allPrices()}, nil }
+
+func publishPrice(c *call, in newPrice) (price, error) {
+	p := ledger.Price{ID: in.ID, Model: in.Model, From: ledger.Instant(in.From), To: ledger.Instant(in.To), ServiceTiers: in.ServiceTiers}
+	if p.ID == "" {
+		p.ID = "price_" + c.s.o.NewID()
+	}
+	if p.From == 0 {
+		p.From = ledger.InstantOf(c.s.o.Now())
+	}
+	for _, t := range in.Tiers {
+		p.Tiers = append(p.Tiers, ledger.Tier{Above: t.Above, Rates: ledger.Rates{Input: ledger.Rate(t.Input), CacheRead: ledger.Rate(t.CacheRead),
+			CacheWrite: ledger.Rate(t.CacheWrite), CacheWriteLong: ledger.Rate(t.CacheWriteLong), Output: ledger.Rate(t.Output)}})
+	}
+	rec, err := c.s.o.Books.Execute(c, ledger.PublishPrice{Who: c.by, Price: p})
+	if err != nil {
+		return price{}, err
+	}
+	return c.priceOf(rec.Records[len(rec.Records)-1].Event.(*ledger.PricePublished).ID)
+}
+
+func withdrawPrice(c *call, _ nothing) (price, error) {
+	if _, err := c.s.o.Books.Execute(c, ledger.WithdrawPrice{Who: c.by, Price: c.vars["id"]}); err != nil {
+		return price{}, err
+	}
+	return c.priceOf(c.vars["id"])
+}

@@ -1,0 +1,190 @@
+package http
+
+import (
+	"crypto/rand"
+	"net/http"
+
+	"waybill/ledger"
+)
+
+// key is what waybill issues to a developer, as the control API shows it. The secret itself shows once.
+type key struct {
+	ID           string         `json:"id"`
+	Org          string         `json:"org"`
+	Name         string         `json:"name"`
+	Key          string         `json:"key,omitempty"`
+	Scopes       []ledger.Scope `json:"scopes"`
+	Models       []string       `json:"models"` // patterns; none: all
+	State        string         `json:"state"`  // active, revoked or expired
+	ExpiresAt    Time           `json:"expires_at"`
+	IssuedAt     Time           `json:"issued_at"`
+	FormerEndsAt Time           `json:"former_ends_at"` // until when the secret before a rotation still opens the key
+}
+
+type keys struct {
+	Keys []key `json:"keys"`
+}
+
+type newKey struct {
+	Name      string         `json:"name"`
+	Scopes    []ledger.Scope `json:"scopes"` // inference unless given
+	Models    []string       `json:"models"`
+	ExpiresAt Time           `json:"expires_at"`
+}
+
+// keyChange is a change of a key: what is left out stays.
+type keyChange struct {
+	Name      given[string]         `json:"name"`
+	Scopes    given[[]ledger.Scope] `json:"scopes"`
+	Models    given[[]string]       `json:"models"`
+	ExpiresAt given[Time]           `json:"expires_at"`
+}
+
+type keyRotation struct {
+	FormerEndsAt Time `json:"former_ends_at"` // none: the former secret ends at once
+}
+
+func keyRoutes() []route {
+	const all, one = "/api/v1/orgs/{org}/keys", "/api/v1/orgs/{org}/keys/{id}"
+	return []route{
+		create(all, "Issue a key; its secret shows this once", admin, issueKey),
+		endpoint(http.MethodGet, all, "List an org's keys", admin, listKeys),
+		endpoint(http.MethodGet, one, "Show a key", admin, showKey),
+		endpoint(http.MethodPatch, one, "Change what a key is called and what it may do", admin, changeKey),
+		endpoint(http.MethodDelete, one, "Revoke a key; calls that it opened go on", admin, revokeKey),
+		endpoint(http.MethodPost, one+"/rotate", "Give a key a new secret, which shows this once", admin, rotateKey),
+	}
+}
+
+func issueKey(c *call, in newKey) (key, error) {
+	if err := validName(in.Name); err != nil {
+		return key{}, err
+	}
+	if len(in.Scopes) == 0 {
+		in.Scopes = []ledger.Scope{ledger.ScopeInference}
+	}
+	secret, err := NewKey(rand.Reader)
+	if err != nil {
+		return key{}, err
+	}
+	id := "key_" + c.s.o.NewID()
+	rec, err := c.s.o.Names.ExecuteNamed(c, ledger.IssueKey{Who: c.by, Org: c.org, Key: id, Hash: Hash(secret), Scopes: in.Scopes,
+		Models: in.Models, Expires: ledger.Instant(in.ExpiresAt)}, Label{Kind: "key", ID: id, Scope: c.org, Name: in.Name})
+	if err != nil {
+		return key{}, err
+	}
+	if rec.Repeated {
+		first := rec.Records[len(rec.Records)-1].Event.(*ledger.KeyIssued).Key
+		return key{}, &ledger.Error{Code: ledger.CodeRepeated, Of: first, Message: "this Idempotency-Key issued key " + first + ", whose secret showed then and never again: rotate it, or issue another"}
+	}
+	return c.keyOf(id, secret)
+}
+
+// live gives a key of the call's org.
+func (c *call) live(id string) (k *ledger.Key, err error) {
+	c.s.o.Books.View(func(st *ledger.State) { k = st.Key(id) })
+	if k == nil || k.Org != c.org {
+		return nil, notFound("key", id)
+	}
+	return k, nil
+}
+
+func (c *call) keyOf(id, secret string) (key, error) {
+	k, err := c.live(id)
+	if err != nil {
+		return key{}, err
+	}
+	l, err := c.s.o.Names.Label(c, "key", id)
+	if err != nil {
+		return key{}, err
+	}
+	row := c.keyRow(k, l.Name)
+	row.Key = secret
+	return row, nil
+}
+
+func (c *call) keyRow(k *ledger.Key, name string) key {
+	row := key{ID: k.ID, Org: k.Org, Name: name, Scopes: k.Scopes, Models: append([]string{}, k.Models...), State: "active",
+		ExpiresAt: Time(k.Expires), IssuedAt: Time(k.Issued), FormerEndsAt: Time(k.Ends)}
+	switch {
+	case k.Revoked:
+		row.State = "revoked"
+	case !k.Opens(k.Hash, ledger.InstantOf(c.s.o.Now())):
+		row.State = "expired"
+	}
+	return row
+}
+
+func listKeys(c *call, _ nothing) (keys, error) {
+	labels, err := c.s.o.Names.Labels(c, "key", c.org)
+	if err != nil {
+		return keys{}, err
+	}
+	names := byID(labels)
+	out := keys{Keys: []key{}}
+	c.s.o.Books.View(func(st *ledger.State) {
+		for _, k := range st.Keys(c.org) {
+			out.Keys = append(out.Keys, c.keyRow(k, names[k.ID]))
+		}
+	})
+	return out, nil
+}
+
+func showKey(c *call, _ nothing) (key, error) { return c.keyOf(c.vars["id"], "") }
+
+func changeKey(c *call, in keyChange) (key, error) {
+	k, err := c.live(c.vars["id"])
+	if err != nil {
+		return key{}, err
+	}
+	limits := ledger.LimitKey{Who: c.by, Org: c.org, Key: k.ID, Scopes: k.Scopes, Models: k.Models, Expires: k.Expires}
+	if in.Scopes.set {
+		limits.Scopes = in.Scopes.value
+	}
+	if in.Models.set {
+		limits.Models = in.Models.value
+	}
+	if in.ExpiresAt.set {
+		limits.Expires = ledger.Instant(in.ExpiresAt.value)
+	}
+	if in.Name.set {
+		if err := validName(in.Name.value); err != nil {
+			return key{}, err
+		}
+	}
+	if in.Scopes.set || in.Models.set || in.ExpiresAt.set {
+		if _, err := c.s.o.Books.Execute(c, limits); err != nil {
+			return key{}, err
+		}
+	}
+	if in.Name.set {
+		if err := c.s.o.Names.Rename(c, Label{Kind: "key", ID: k.ID, Scope: c.org, Name: in.Name.value}); err != nil {
+			return key{}, err
+		}
+	}
+	return c.keyOf(k.ID, "")
+}
+
+func revokeKey(c *call, _ nothing) (key, error) {
+	id := c.vars["id"]
+	if _, err := c.s.o.Books.Execute(c, ledger.RevokeKey{Who: c.by, Org: c.org, Key: id}); err != nil {
+		return key{}, err
+	}
+	return c.keyOf(id, "")
+}
+
+func rotateKey(c *call, in keyRotation) (key, error) {
+	id := c.vars["id"]
+	secret, err := NewKey(rand.Reader)
+	if err != nil {
+		return key{}, err
+	}
+	rec, err := c.s.o.Books.Execute(c, ledger.RotateKey{Who: c.by, Org: c.org, Key: id, Hash: Hash(secret), FormerEnds: ledger.Instant(in.FormerEndsAt)})
+	if err != nil {
+		return key{}, err
+	}
+	if rec.Repeated {
+		return key{}, &ledger.Error{Code: ledger.CodeRepeated, Of: id, Message: "this Idempotency-Key rotated the key before, and the new secret showed then and never again: rotate it anew"}
+	}
+	return c.keyOf(id, secret)
+}
