@@ -109,7 +109,7 @@ func (t table) names() string {
 
 // value is that of a named column in a row, nil if the table has no such column.
 func (t table) value(row []any, name string) any {
-	if i := slices.IndexFunc(t.columns, func(c column) bool { return c.name == name }); i >= 0 {
+	if i := slices.IndexFunc(t.columns, func(c tableColumn) bool { return c.name == name }); i >= 0 {
 		return row[i]
 	}
 	return nil

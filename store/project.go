@@ -9,8 +9,8 @@ import (
 // A projection is a table that follows from the log and from nothing else. The functions here turn records into its
 // rows; the reports keep them, the exports write them out, and verify compares them with what the reports kept.
 
-// column is a column of a public table.
-type column struct {
+// tableColumn is a column of a public table.
+type tableColumn struct {
 	name string
 	text bool // else an integer
 }
@@ -18,23 +18,23 @@ type column struct {
 // table is a public table: its columns, in the order in which its rows hold their values, and its primary key.
 type table struct {
 	name    string
-	columns []column
+	columns []tableColumn
 	key     []string
 }
 
-func text(names ...string) []column { return columns(true, names) }
-func ints(names ...string) []column { return columns(false, names) }
+func text(names ...string) []tableColumn { return columns(true, names) }
+func ints(names ...string) []tableColumn { return columns(false, names) }
 
-func columns(text bool, names []string) []column {
-	cs := make([]column, len(names))
+func columns(text bool, names []string) []tableColumn {
+	cs := make([]tableColumn, len(names))
 	for i, n := range names {
-		cs[i] = column{n, text}
+		cs[i] = tableColumn{n, text}
 	}
 	return cs
 }
 
-func join(parts ...[]column) []column {
-	var cs []column
+func join(parts ...[]tableColumn) []tableColumn {
+	var cs []tableColumn
 	for _, p := range parts {
 		cs = append(cs, p...)
 	}

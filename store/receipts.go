@@ -92,7 +92,7 @@ func (c *receipts) read(ctx context.Context, q querier, head uint64, differ func
 }
 
 func (s span) difference(column, want, found string) Difference {
-	return Difference{uint64(max(1, s.last)), "causes", s.scope + " " + s.key, column, want, found}
+	return Difference{uint64(max(1, min(s.first, s.last))), "causes", s.scope + " " + s.key, column, want, found}
 }
 
 // wrong compares a row with the records of its span and one neighbour on either side.

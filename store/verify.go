@@ -72,7 +72,7 @@ type VerifyResult struct {
 }
 
 // First is the difference at the lowest position, nil if all is well.
-func (r *VerifyResult) First() *Difference {
+func (r VerifyResult) First() *Difference {
 	if len(r.Differences) == 0 {
 		return nil
 	}
