@@ -87,6 +87,11 @@ func Encode(e Event) (t Type, schema int, data []byte, err error) {
 
 // Decode reads a stored event of any released shape.
 func Decode(t Type, schema int, data []byte) (Event, error) {
+	return DecodeBy(json.Unmarshal, t, schema, data)
+}
+
+// DecodeBy is Decode by a JSON decoder of the caller's, who may know a faster one.
+func DecodeBy(unmarshal func(data []byte, into any) error, t Type, schema int, data []byte) (Event, error) {
 	k, ok := kinds[t]
 	if !ok || schema > k.schema || schema < 1 {
 		return nil, fmt.Errorf("event %s schema %d was written by a newer waybill: run that one", t, schema)
@@ -96,7 +101,7 @@ func Decode(t Type, schema int, data []byte) (Event, error) {
 		return nil, fmt.Errorf("event %s schema %d: %w", t, schema, err)
 	}
 	e := k.zero()
-	if err := json.Unmarshal(data, e); err != nil {
+	if err := unmarshal(data, e); err != nil {
 		return nil, fmt.Errorf("event %s schema %d: %w", t, schema, err)
 	}
 	return e, nil

@@ -20,7 +20,7 @@ func BenchmarkAppend(b *testing.B) {
 	for _, callers := range []int{1, 64, 256} {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
 			orgs := orgNames(50)
-			s := found(b, Options{Dir: b.TempDir()}, orgs...)
+			s := newNode(b, Options{Dir: b.TempDir()}, orgs...)
 			bare := fsyncs(b)
 			head, _, err := s.Head(context.Background())
 			if err != nil {
@@ -61,7 +61,7 @@ func BenchmarkAppend(b *testing.B) {
 // BenchmarkReplay folds a log from nothing: read, hash, decode, fold.
 func BenchmarkReplay(b *testing.B) {
 	ctx, orgs := context.Background(), orgNames(50)
-	s := found(b, Options{Dir: b.TempDir()}, orgs...)
+	s := newNode(b, Options{Dir: b.TempDir()}, orgs...)
 	grow(b, s, orgs, 100_000)
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -89,7 +89,7 @@ func BenchmarkReplay(b *testing.B) {
 // BenchmarkOpen opens a log of a hundred thousand events.
 func BenchmarkOpen(b *testing.B) {
 	o, orgs := Options{Dir: b.TempDir()}, orgNames(50)
-	s := found(b, o, orgs...)
+	s := newNode(b, o, orgs...)
 	grow(b, s, orgs, 100_000)
 	if err := s.Close(); err != nil {
 		b.Fatal(err)

@@ -58,8 +58,8 @@ func ids() func() [16]byte {
 	}
 }
 
-// found makes a data folder with orgs and opens it; it is closed with the test.
-func found(t testing.TB, o Options, orgs ...string) *Store {
+// newNode makes a data folder with orgs and opens it; it is closed with the test.
+func newNode(t testing.TB, o Options, orgs ...string) *Store {
 	t.Helper()
 	if err := Create(context.Background(), o, founding(orgs...)); err != nil {
 		t.Fatal(err)

@@ -141,7 +141,7 @@ func recordOf(row []driver.Value) (r ledger.Record, err error) {
 	if copy(r.ID[:], row[3].([]byte)) != len(r.ID) {
 		return r, fmt.Errorf("event %d has an id of another length than 16", r.Position)
 	}
-	if r.Event, err = ledger.Decode(r.Type, r.Schema, r.Data); err != nil {
+	if r.Event, err = decode(r.Type, r.Schema, r.Data); err != nil {
 		return r, fmt.Errorf("event %d: %w", r.Position, err)
 	}
 	return r, nil

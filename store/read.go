@@ -106,7 +106,7 @@ func records(ctx context.Context, q querier, query string, args ...any) (recs []
 		if copy(r.ID[:], id) != len(id) || len(id) != len(r.ID) {
 			return nil, fmt.Errorf("event %d: its id is %d bytes long, not 16", r.Position, len(id))
 		}
-		if r.Event, err = ledger.Decode(r.Type, r.Schema, r.Data); err != nil {
+		if r.Event, err = decode(r.Type, r.Schema, r.Data); err != nil {
 			return nil, fmt.Errorf("event %d: %w", r.Position, err)
 		}
 		recs = append(recs, r)

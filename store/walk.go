@@ -143,6 +143,6 @@ func (p *page) decode() {
 		s := &p.steps[i]
 		leaf = s.AppendLeaf(leaf[:0])
 		s.leaf = tlog.RecordHash(leaf)
-		s.Event, s.fault = ledger.Decode(s.Type, s.Schema, s.Data)
+		s.Event, s.fault = decode(s.Type, s.Schema, s.Data)
 	}
 }
