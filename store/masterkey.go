@@ -17,15 +17,15 @@ import (
 // MasterKey wraps the vault's data keys. It lives in a file outside the data folder, so that neither a copy of the folder
 // nor a replica opens without it.
 type MasterKey struct {
-	key *[masterKeySize]byte // a pointer, so that printing shows an address
+	key Secret // its bytes
 }
 
 const masterKeySize = 32 // bytes: AES-256
 
 // CreateMasterKey makes a key and its file: one line of base64, for its owner's eyes. A file that is there is kept.
 func CreateMasterKey(path string) (MasterKey, error) {
-	var key [masterKeySize]byte
-	rand.Read(key[:]) // never fails: see crypto/rand
+	key := make([]byte, masterKeySize)
+	rand.Read(key) // never fails: see crypto/rand
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return MasterKey{}, fmt.Errorf("there is a master key at %s already, and it may be the only one that opens a vault: it is not replaced", path)
@@ -33,11 +33,11 @@ func CreateMasterKey(path string) (MasterKey, error) {
 	if err != nil {
 		return MasterKey{}, fmt.Errorf("making the master key: %w", err)
 	}
-	_, err = f.WriteString(base64.StdEncoding.EncodeToString(key[:]) + "\n")
+	_, err = f.WriteString(base64.StdEncoding.EncodeToString(key) + "\n")
 	if err := errors.Join(err, f.Sync(), f.Close(), syncFolder(filepath.Dir(path))); err != nil {
 		return MasterKey{}, errors.Join(fmt.Errorf("writing the master key: %w", err), os.Remove(path))
 	}
-	return MasterKey{&key}, nil
+	return MasterKey{NewSecret(string(key))}, nil
 }
 
 // syncFolder makes the names in a folder as durable as the files.
@@ -79,11 +79,11 @@ func ReadMasterKey(path string) (MasterKey, error) {
 	if err != nil {
 		return MasterKey{}, fmt.Errorf("the master key %s %w", path, err)
 	}
-	return MasterKey{key}, nil
+	return MasterKey{NewSecret(string(key))}, nil
 }
 
 // decodeKey never says in its errors what it read.
-func decodeKey(text string) (*[masterKeySize]byte, error) {
+func decodeKey(text string) ([]byte, error) {
 	var raw []byte
 	var err error
 	if len(text) == hex.EncodedLen(masterKeySize) {
@@ -98,11 +98,11 @@ func decodeKey(text string) (*[masterKeySize]byte, error) {
 	if len(raw) != masterKeySize {
 		return nil, fmt.Errorf("has %d bytes, where a key has %d", len(raw), masterKeySize)
 	}
-	return (*[masterKeySize]byte)(raw), nil
+	return raw, nil
 }
 
 // id names the key without telling it: which master key wraps a data key is written beside it.
 func (m MasterKey) id() string {
-	sum := sha256.Sum256(append([]byte("waybill master key id\n"), m.key[:]...))
+	sum := sha256.Sum256([]byte("waybill master key id\n" + m.key.Reveal()))
 	return hex.EncodeToString(sum[:8])
 }

@@ -52,7 +52,7 @@ var ErrNoSecret = errors.New("the vault holds no such secret")
 
 // OpenVault opens the vault of a data folder, and makes it if there is none. Its caller holds the folder's lock.
 func OpenVault(ctx context.Context, dir string, master MasterKey) (*Vault, error) {
-	if master.key == nil {
+	if master.key.value == nil {
 		return nil, errors.New("opening the vault: no master key")
 	}
 	path := filepath.Join(dir, vaultFile)
@@ -62,7 +62,7 @@ func OpenVault(ctx context.Context, dir string, master MasterKey) (*Vault, error
 	} else if !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("making the vault: %w", err)
 	}
-	wrapper, err := newSealer(master.key[:])
+	wrapper, err := newSealer([]byte(master.key.Reveal()))
 	if err != nil {
 		return nil, err
 	}
