@@ -209,13 +209,18 @@ const (
 	defaultLitestreamFile = "litestream.yml"
 )
 
-// configure reads the defaults, the file, the environment and the flags that were given, in this order.
-func configure(given map[string]string, env environment) (config, error) {
-	c := config{
+// defaults is the configuration of a node of which nothing is said.
+func defaults() config {
+	return config{
 		listen: "127.0.0.1:8080", data: "data", drainTimeout: 30 * time.Second, recovery: ledger.RuleVoid,
 		timeouts: timeouts{connect: 5 * time.Second, firstByte: time.Minute, idle: time.Minute, total: 10 * time.Minute, abandoned: 30 * time.Second},
 		baseURL:  map[string]string{}, platform: map[string]string{},
 	}
+}
+
+// configure reads the defaults, the file, the environment and the flags that were given, in this order.
+func configure(given map[string]string, env environment) (config, error) {
+	c := defaults()
 	if _, err := os.Stat(defaultLitestreamFile); err == nil {
 		c.litestream = defaultLitestreamFile
 	}

@@ -2,10 +2,13 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net/url"
 	"time"
 
 	"waybill/ledger"
@@ -36,6 +39,78 @@ var logExport = command{
 			return exportLog(ctx, w, r, *after, stream)
 		}
 	},
+}
+
+var logTail = command{
+	name:    "log tail",
+	about:   "show the last events",
+	more:    "With --follow it goes on with those that come, until Ctrl-C.",
+	example: []string{"waybill log tail", "waybill log tail --org acme --follow"},
+	setup: func(f *flags) action {
+		lines := f.Uint64("lines", 20, "how `MANY` of the last events, counted over the whole log")
+		org := f.String("org", "", "the events of one `ORG` alone")
+		follow := f.Bool("follow", false, "go on with those that come")
+		asJSON := f.Bool("json", false, "print JSON, an event a line, as the control API has it")
+		return withAPI(func(ctx context.Context, w *work, a *api, _ []string) error {
+			return tail(ctx, w, a, *lines, *org, *follow, *asJSON)
+		})
+	},
+}
+
+// tailPage is as many events as are asked for at a time.
+const tailPage = 500
+
+func tail(ctx context.Context, w *work, a *api, lines uint64, org string, follow, asJSON bool) error {
+	var orgs struct{ Orgs []orgView }
+	if err := a.get(ctx, "/orgs", &orgs); err != nil {
+		return err
+	}
+	names := map[string]string{}
+	for _, o := range orgs.Orgs {
+		names[o.ID] = o.Name
+	}
+	var page struct {
+		Events     []json.RawMessage
+		Next, Head uint64
+	}
+	if err := a.get(ctx, "/events?limit=1", &page); err != nil {
+		return err
+	}
+	last := page.Head
+	for after := last - min(lines, last); after < last; after = page.Next {
+		page.Events = nil
+		if err := a.get(ctx, fmt.Sprintf("/events?after=%d&limit=%d&org=%s", after, min(tailPage, last-after), url.QueryEscape(org)), &page); err != nil {
+			return err
+		}
+		for _, e := range page.Events {
+			if err := printEvent(w, e, names, asJSON); err != nil {
+				return err
+			}
+		}
+	}
+	if !follow {
+		return nil
+	}
+	err := a.client.Tail(ctx, fmt.Sprintf("/api/v1/events/tail?after=%d&org=%s", last, url.QueryEscape(org)), func(data []byte) error {
+		return printEvent(w, data, names, asJSON)
+	})
+	if ctx.Err() != nil {
+		return nil // Ctrl-C is how one leaves
+	}
+	return err
+}
+
+func printEvent(w *work, line json.RawMessage, names map[string]string, asJSON bool) error {
+	if asJSON {
+		w.printf("%s\n", line)
+		return nil
+	}
+	var e event
+	if err := json.Unmarshal(line, &e); err != nil {
+		return fmt.Errorf("the node's answer is not understood: %w", err)
+	}
+	w.printf("%7d  %s  %-12s  %-19s  %s\n", e.Position, second(e.At), printable(cmp.Or(names[e.Stream], e.Stream)), e.Type, printable(string(e.Data)))
+	return nil
 }
 
 // event is a record as the exports and the control API show it.

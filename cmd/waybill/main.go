@@ -35,8 +35,15 @@ func main() {
 // commands are all there are, in the order in which help lists them.
 func commands() []command {
 	return []command{
-		initCommand, serveCommand,
-		logExport, verifyCommand, sqlCommand,
+		demoCommand, initCommand, serveCommand,
+		orgOpen, orgList, orgShow, orgPlan, orgSuspend, orgResume,
+		keyIssue, keyList, keyRotate, keyRevoke,
+		credentialAttach, credentialList, credentialRotate, credentialDetach,
+		creditPurchase, creditGrant, creditRefund, creditLots,
+		balanceCommand, explainCommand,
+		priceList, modelList,
+		logTail, logExport, verifyCommand,
+		sqlCommand,
 		versionCommand,
 	}
 }

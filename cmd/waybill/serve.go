@@ -234,18 +234,17 @@ func (n *node) newServer(ctx context.Context, o nodeOptions) (*wbhttp.Server, er
 	stop, cancel := context.WithCancel(context.Background())
 	n.stop = cancel
 	t := n.conf.timeouts
-	books := &books{n.store, &n.differs}
 	secrets := secrets{n.vault}
 	return wbhttp.New(wbhttp.Options{
-		Books: books, Log: n.store, Names: names{n.store}, Vault: secrets,
+		Books: n.store, Log: n.store, Names: names{n.store}, Reports: reports{n.reports}, Vault: secrets,
 		Dispatcher: &router.Dispatcher{
-			Books: books, Secrets: secrets, Upstreams: dialects.Upstreams, Providers: n.providers(),
+			Books: n.store, Secrets: secrets, Upstreams: dialects.Upstreams, Providers: n.providers(),
 			Client: router.NewClient(t.connect), Health: router.NewHealth(), Now: time.Now, Stop: stop,
 			Timeouts: router.Timeouts{FirstByte: t.firstByte, Idle: t.idle, Total: t.total, Drain: t.abandoned},
 		},
 		Inbounds: dialects.Inbounds, Providers: slices.Sorted(maps.Keys(dialects.Providers)),
 		OperatorHash: string(hash), AllowLoopback: o.sandbox,
-		Now: time.Now, NewID: newID, Logger: n.log, Ready: n.ready, Stop: cancel, Version: version(),
+		Now: time.Now, NewID: newID, Logger: n.log, Ready: n.ready, Replicas: n.replicas(), Stop: cancel, Version: version(),
 	})
 }
 
@@ -287,7 +286,7 @@ func (n *node) adopt(ctx context.Context) error {
 			return err
 		}
 		if _, err := n.store.ExecuteNamed(ctx, ledger.AttachCredential{Who: ledger.By{Actor: "operator", Cause: once}, Org: ledger.Platform, Credential: id,
-			Provider: provider, Fingerprint: fingerprint, Use: ledger.UsePrefer}, store.Label{Kind: "credential", ID: id, Scope: ledger.Platform, Name: "environment"}); err != nil {
+			Provider: provider, Fingerprint: fingerprint, Use: ledger.UsePrefer}, store.Label{Kind: "credential", ID: id, Scope: ledger.Platform, Name: provider + "-environment"}); err != nil {
 			return fmt.Errorf("attaching the %s key of the environment: %w", provider, err)
 		}
 		if err := n.store.SetNodeValue(ctx, once, []byte("attached")); err != nil {
@@ -329,63 +328,17 @@ func (n *node) ready() error {
 	return nil
 }
 
-// books is the store to those who admit calls: it admits none while the log is in doubt. What is open is settled.
-type books struct {
-	*store.Store
-	differs *atomic.Pointer[error]
-}
-
-func (b *books) Execute(ctx context.Context, c ledger.Command) (ledger.Receipt, error) {
-	if _, ok := c.(ledger.Admit); ok {
-		if err := b.differs.Load(); err != nil {
-			return ledger.Receipt{}, &ledger.Error{Code: ledger.CodeUnavailable, Message: (*err).Error()}
+// replicas tells how far the replicas are, nil without any.
+func (n *node) replicas() func(context.Context) ([]wbhttp.Replica, error) {
+	if n.replication == nil {
+		return nil
+	}
+	return func(ctx context.Context) ([]wbhttp.Replica, error) {
+		all, err := n.replication.Status(ctx)
+		out := make([]wbhttp.Replica, len(all))
+		for i, r := range all {
+			out[i] = wbhttp.Replica{Path: r.Path, Replica: r.Replica, InSync: r.InSync, SyncedAt: r.SyncedAt, Err: r.Err}
 		}
+		return out, err
 	}
-	return b.Store.Execute(ctx, c)
-}
-
-// secrets is the vault, for callers that know secrets as strings.
-type secrets struct{ vault *store.Vault }
-
-func (s secrets) Put(ctx context.Context, org, credential, secret string) (fingerprint string, err error) {
-	v := store.NewSecret(secret)
-	return store.Fingerprint(v), s.vault.Put(ctx, org, credential, v)
-}
-
-func (s secrets) Secret(ctx context.Context, c *ledger.Credential) (string, error) {
-	v, err := s.vault.Get(ctx, c.Org, c.ID)
-	return v.Reveal(), err
-}
-
-func (s secrets) Delete(ctx context.Context, org, credential string) error {
-	return s.vault.Delete(ctx, org, credential)
-}
-
-// names is the store's labels, as the server knows them.
-type names struct{ *store.Store }
-
-func (n names) ExecuteNamed(ctx context.Context, c ledger.Command, labels ...wbhttp.Label) (ledger.Receipt, error) {
-	own := make([]store.Label, len(labels))
-	for i, l := range labels {
-		own[i] = store.Label(l)
-	}
-	return n.Store.ExecuteNamed(ctx, c, own...)
-}
-
-func (n names) Labels(ctx context.Context, kind, scope string) ([]wbhttp.Label, error) {
-	labels, err := n.Store.Labels(ctx, kind, scope)
-	all := make([]wbhttp.Label, len(labels))
-	for i, l := range labels {
-		all[i] = wbhttp.Label(l)
-	}
-	return all, err
-}
-
-func (n names) Label(ctx context.Context, kind, id string) (wbhttp.Label, error) {
-	l, err := n.Store.Label(ctx, kind, id)
-	return wbhttp.Label(l), err
-}
-
-func (n names) Rename(ctx context.Context, l wbhttp.Label) error {
-	return n.Store.Rename(ctx, store.Label(l))
 }

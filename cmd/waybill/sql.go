@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -137,11 +136,4 @@ func rowsAsJSON(w *work, columns []string, rows iter.Seq2[[]any, error]) error {
 		all = append(all, object)
 	}
 	return writeJSON(w.stdout, all)
-}
-
-// jsonLine prints one value on one line.
-func jsonLine(w *work, v any) error {
-	e := json.NewEncoder(w.stdout)
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
 }

@@ -34,7 +34,11 @@ func (t *table) write(out io.Writer) error {
 		}
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	for _, r := range append([][]string{t.head}, t.rows...) {
+	rows := append([][]string{t.head}, t.rows...)
+	if strings.Join(t.head, "") == "" {
+		rows = t.rows
+	}
+	for _, r := range rows {
 		for i, c := range r {
 			if strings.HasPrefix(t.head[i], ">") {
 				c = strings.TrimPrefix(c, ">")
@@ -77,6 +81,13 @@ func grouped(n int64) string {
 func writeJSON(out io.Writer, v any) error {
 	e := json.NewEncoder(out)
 	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// jsonLine prints a value as JSON on one line.
+func jsonLine(out io.Writer, v any) error {
+	e := json.NewEncoder(out)
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
 }

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"waybill/ledger"
+)
+
+// credentialView is a credential as the control API shows it: never its secret.
+type credentialView struct {
+	ID          string `json:"id"`
+	Org         string `json:"org"`
+	Provider    string `json:"provider"`
+	Name        string `json:"name"`
+	Kind        string `json:"kind"`
+	Fingerprint string `json:"fingerprint"`
+	BaseURL     string `json:"base_url"`
+	Use         string `json:"use"`
+	Order       int    `json:"order"`
+	AttachedAt  string `json:"attached_at"`
+	RotatedAt   string `json:"rotated_at"`
+}
+
+var credentialAttach = command{
+	name:  "credential attach",
+	args:  "ORG PROVIDER",
+	about: "attach a provider's key: an org's own, or the platform's",
+	more: "The secret is read from the standard input and sealed in the vault. PROVIDER is openai, anthropic or google. ORG may be\n" +
+		"platform: then it is capacity that plans and credit pay for.",
+	example: []string{`echo "$OPENAI_API_KEY" | waybill credential attach acme openai --name ours`,
+		`echo "$ANTHROPIC_API_KEY" | waybill credential attach platform anthropic`},
+	setup: func(f *flags) action {
+		name := f.String("name", "", "what it is called, unique in the org (default the provider's name)")
+		use := f.String("use", string(ledger.UsePrefer), "when it is taken: prefer (before platform capacity), fallback (after it), only")
+		order := f.Int("order", 0, "place among the org's credentials for the provider, ascending")
+		base := f.String("base-url", "", "where calls with it go, if not to the provider's own `ADDRESS`")
+		asJSON := f.asJSON()
+		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
+			secret, err := w.secret()
+			if err != nil {
+				return err
+			}
+			answer, err := a.call(ctx, "POST", wallet(args[0]), map[string]any{"provider": args[1], "name": *name, "secret": secret, "use": *use, "order": *order, "base_url": *base})
+			if err != nil {
+				return err
+			}
+			return show(w, answer, *asJSON, func(c credentialView) error { return credentialTable(w, c) })
+		})
+	},
+}
+
+var credentialList = command{
+	name:    "credential list",
+	args:    "ORG",
+	about:   "list the credentials of an org, or of the platform, in the order of use",
+	example: []string{"waybill credential list acme", "waybill credential list platform"},
+	setup: func(f *flags) action {
+		asJSON := f.asJSON()
+		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
+			answer, err := a.call(ctx, "GET", wallet(args[0]), nil)
+			if err != nil {
+				return err
+			}
+			return show(w, answer, *asJSON, func(v struct{ Credentials []credentialView }) error { return credentialTable(w, v.Credentials...) })
+		})
+	},
+}
+
+var credentialRotate = command{
+	name:    "credential rotate",
+	args:    "ORG CREDENTIAL",
+	about:   "replace the secret of a credential",
+	more:    "The new secret is read from the standard input. CREDENTIAL is its name or its id.",
+	example: []string{`echo "$OPENAI_API_KEY" | waybill credential rotate acme ours`},
+	setup: func(f *flags) action {
+		asJSON := f.asJSON()
+		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
+			id, err := credentialNamed(ctx, a, args[0], args[1])
+			if err != nil {
+				return err
+			}
+			secret, err := w.secret()
+			if err != nil {
+				return err
+			}
+			answer, err := a.call(ctx, "POST", wallet(args[0])+at("/%s/rotate", id), map[string]any{"secret": secret})
+			if err != nil {
+				return err
+			}
+			return show(w, answer, *asJSON, func(c credentialView) error { return credentialTable(w, c) })
+		})
+	},
+}
+
+var credentialDetach = command{
+	name:    "credential detach",
+	args:    "ORG CREDENTIAL",
+	about:   "take a credential out of use and destroy its secret",
+	more:    "CREDENTIAL is its name or its id.",
+	example: []string{"waybill credential detach acme ours"},
+	setup: func(f *flags) action {
+		asJSON := f.asJSON()
+		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
+			id, err := credentialNamed(ctx, a, args[0], args[1])
+			if err != nil {
+				return err
+			}
+			answer, err := a.call(ctx, "DELETE", wallet(args[0])+at("/%s", id), nil)
+			if err != nil {
+				return err
+			}
+			return show(w, answer, *asJSON, func(c credentialView) error {
+				w.printf("detached %s (%s), and destroyed its secret\n", printable(c.Name), c.ID)
+				return nil
+			})
+		})
+	},
+}
+
+// wallet is where the credentials of an org are, or those of the platform.
+func wallet(org string) string {
+	if org == ledger.Platform {
+		return "/platform/credentials"
+	}
+	return at("/orgs/%s/credentials", org)
+}
+
+// secret reads a secret from the standard input: it must not be an argument, which every process on the machine can read.
+func (w *work) secret() (string, error) {
+	b, err := io.ReadAll(io.LimitReader(w.stdin, 8192))
+	if err != nil {
+		return "", fmt.Errorf("reading the secret: %w", err)
+	}
+	s := strings.TrimSpace(string(b))
+	if s == "" {
+		return "", errors.New("there is no secret on the standard input: echo \"$KEY\" | waybill credential …")
+	}
+	return s, nil
+}
+
+func credentialTable(w *work, credentials ...credentialView) error {
+	t := newTable("name", "id", "provider", "kind", "use", ">order", "fingerprint", "attached", "rotated", "base url")
+	for _, c := range credentials {
+		t.row(c.Name, c.ID, c.Provider, c.Kind, c.Use, strconv.Itoa(c.Order), c.Fingerprint, second(c.AttachedAt), second(c.RotatedAt), c.BaseURL)
+	}
+	return t.write(w.stdout)
+}
+
+// credentialNamed finds a credential's id by its name. What is the name of none is taken for an id.
+func credentialNamed(ctx context.Context, a *api, org, credential string) (string, error) {
+	var v struct{ Credentials []credentialView }
+	if err := a.get(ctx, wallet(org), &v); err != nil {
+		return "", err
+	}
+	for _, c := range v.Credentials {
+		if c.Name == credential {
+			return c.ID, nil
+		}
+	}
+	return credential, nil
+}
