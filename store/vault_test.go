@@ -360,3 +360,19 @@ func TestVaultConcurrent(t *testing.T) {
 		t.Errorf("%d data keys, want one for each of 3 orgs", n)
 	}
 }
+
+// A secret that is replaced while it is being opened is not kept as it was.
+func TestVaultReplacedWhileOpening(t *testing.T) {
+	v := openVault(t, t.TempDir(), newKey(t))
+	put(t, v, "acme", "c1", "sk-one")
+	start, replaced := time.Now(), false
+	v.now = func() time.Time { // Get asks for the time between reading and keeping
+		if !replaced {
+			replaced = true
+			put(t, v, "acme", "c1", "sk-two")
+		}
+		return start
+	}
+	holds(t, v, "acme", "c1", "sk-one")
+	holds(t, v, "acme", "c1", "sk-two")
+}
