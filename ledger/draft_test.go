@@ -115,6 +115,7 @@ func TestOnce(t *testing.T) {
 		{PurchaseCredit{Who: operator, Org: "acme", Reference: "pi_1", Input: "x"}, []Cause{{"payment", "pi_1", "x"}}},
 		{PurchaseCredit{Who: named, Org: "acme", Reference: "pi_1", Input: "x"}, []Cause{{"acme", "abc", "digest"}, {"payment", "pi_1", "x"}}},
 		{RefundCredit{Who: operator, Org: "acme", Lot: "l", Amount: Dollar, Reference: "re_1"}, []Cause{{"payment", "re_1", "refund acme l 1.000000"}}},
+		{RefundCredit{Who: operator, Org: "acme", Lot: "l", Amount: Dollar, Chargeback: true, Reference: "re_1"}, []Cause{{"payment", "re_1", "chargeback acme l 1.000000"}}},
 	} {
 		if got := c.command.Once(); !slices.Equal(got, c.want) {
 			t.Errorf("%T is once by %v, not %v", c.command, got, c.want)

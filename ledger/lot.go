@@ -190,7 +190,11 @@ func (d *Draft) openLot(org, lot string) (l Lot, unheld Nano, err error) {
 func (c RefundCredit) Stream() string { return c.Org }
 func (c RefundCredit) By() By         { return c.Who }
 func (c RefundCredit) Once() []Cause {
-	return append(c.Who.once(c.Org), Cause{"payment", c.Reference, "refund " + c.Org + " " + c.Lot + " " + c.Amount.String()})
+	what := "refund "
+	if c.Chargeback {
+		what = "chargeback "
+	}
+	return append(c.Who.once(c.Org), Cause{"payment", c.Reference, what + c.Org + " " + c.Lot + " " + c.Amount.String()})
 }
 func (c RefundCredit) decide(d *Draft, _ Instant) ([]Event, error) {
 	l, unheld, err := d.openLot(c.Org, c.Lot)
