@@ -108,6 +108,9 @@ func (y *story) head() uint64 {
 	return head
 }
 
+// storyAsked is what an org names as its model. The last wants quoting in every format.
+var storyAsked = map[string]string{"acme": "auto", "beta": "auto", "gamma": "o'hara\n.quit;\n\"\\,\x00é"}
+
 var platformLeg = ledger.Choice{Model: "openai/gpt", Credential: "pool", Kind: ledger.PlatformPool}
 
 func ownLeg(org string) ledger.Choice {
@@ -116,7 +119,7 @@ func ownLeg(org string) ledger.Choice {
 
 func (y *story) admit(org, request string, leg ledger.Choice) {
 	y.Helper()
-	y.do(ledger.Admit{Who: asked(request), Org: org, Request: request, Lane: ledger.LaneAuto, Dialect: ledger.DialectOpenAIChat, Asked: "auto",
+	y.do(ledger.Admit{Who: asked(request), Org: org, Request: request, Lane: ledger.LaneAuto, Dialect: ledger.DialectOpenAIChat, Asked: storyAsked[org],
 		Inputs: ledger.Inputs{Seed: 7, Legs: []ledger.Choice{leg, platformLeg}}, Demand: ledger.Demand{Choice: leg, Input: 1500, Output: 1000}})
 }
 

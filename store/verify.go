@@ -82,8 +82,8 @@ func (r VerifyResult) First() *Difference {
 // maxDifferences bounds a result: one broken event can put every later row in doubt.
 const maxDifferences = 100
 
-// errStop ends a walk at an event after which nothing can be trusted.
-var errStop = errors.New("the log differs")
+// errStop ends a walk before the end of the log.
+var errStop = errors.New("the walk ends here")
 
 // Verify folds the whole log again from nothing and compares: each event with its hash and the hashes with each other; the
 // inline tables with the state that the fold gives; the reports, up to where they have come, with the rows that follow from the
