@@ -15,8 +15,9 @@ import (
 // story is a small node whose history has something of everything, on a clock that only the test moves.
 type story struct {
 	testing.TB
-	dir string
-	s   *Store
+	dir   string
+	s     *Store
+	after func() // runs after each command; may be nil
 
 	mu    sync.Mutex
 	clock time.Time
@@ -95,6 +96,9 @@ func (y *story) do(c ledger.Command) ledger.Receipt {
 	r, err := y.s.Execute(y.Context(), c)
 	if err != nil {
 		y.Fatalf("%T: %v", c, err)
+	}
+	if y.after != nil {
+		y.after()
 	}
 	return r
 }

@@ -166,7 +166,7 @@ func (c columnOf) changed() string {
 	}
 }
 
-func columnsOf(t *testing.T, db *sql.DB, name string) (cs []columnOf) {
+func columnsOf(t testing.TB, db *sql.DB, name string) (cs []columnOf) {
 	t.Helper()
 	rows, err := db.Query("SELECT name, type, pk FROM pragma_table_info(?)", name)
 	if err != nil {
