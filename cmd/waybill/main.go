@@ -43,7 +43,7 @@ func commands() []command {
 		balanceCommand, explainCommand,
 		priceList, modelList,
 		logTail, logExport, verifyCommand,
-		sqlCommand,
+		exportTraces, sqlCommand,
 		versionCommand,
 	}
 }

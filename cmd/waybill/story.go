@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -254,7 +255,12 @@ func (d *demonstration) fallsBack(ctx context.Context) error {
 }
 
 func (d *demonstration) proof(ctx context.Context) (err error) {
-	if err := verify(ctx, d.w, nil, "", false); err != nil {
+	var said bytes.Buffer
+	err = verify(ctx, &work{conf: d.w.conf, stdout: &said, stderr: d.w.stderr}, nil, "", false)
+	for line := range strings.Lines(said.String()) {
+		d.say("%s", strings.TrimSpace(line))
+	}
+	if err != nil {
 		return err
 	}
 	var whole, tokens int64
@@ -305,6 +311,28 @@ func thousands(s string) string {
 	return grouped(n)
 }
 
-var _ = strings.Contains
-
-func (d *demonstration) asSQL(ctx context.Context, request string) error { return nil }
+// asSQL prints what an export says of one request: its row in requests, its attempts and its entries.
+func (d *demonstration) asSQL(ctx context.Context, request string) (err error) {
+	r, err := store.OpenReader(ctx, d.w.conf.data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	var dump bytes.Buffer
+	if err := export(ctx, &dump, r, store.ExportOptions{Format: store.FormatSQL}); err != nil {
+		return err
+	}
+	insert, printed := "", 0
+	for line := range strings.Lines(dump.String()) {
+		if strings.HasPrefix(line, "INSERT INTO ") {
+			insert = strings.TrimSpace(line)
+		}
+		if strings.HasPrefix(insert, "INSERT INTO events") || !strings.Contains(line, "'"+request+"'") {
+			continue
+		}
+		row := strings.TrimRight(strings.TrimSpace(line), ",;")
+		d.say("%s %s;", insert, row)
+		printed++
+	}
+	return holds(printed >= 3, "an export has %d rows of it", printed)
+}
