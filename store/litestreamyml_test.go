@@ -129,3 +129,21 @@ func TestReplicaConfigRefusals(t *testing.T) {
 		t.Error("a missing file was read")
 	}
 }
+
+// Whatever the file holds, it is read or refused.
+func FuzzReplicaConfig(f *testing.F) {
+	f.Add("dbs:\n  - path: /d/a.db\n    replica: {path: /r/a, sync-interval: 1s}\nlevels: [{interval: 1m}]\n")
+	f.Add("snapshot: {interval: 1h, retention: 2h}\ndbs: [{path: a, replica: {url: \"file:///r\"}, snapshot: {}}]\n")
+	f.Add("a: &x [*x]\n---\n? {b: c}\n: !!binary d\n<<: *x\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := parseReplicaConfig("f.yml", []byte(text))
+		if err != nil {
+			return
+		}
+		for _, db := range c.Databases {
+			if !filepath.IsAbs(db.Path) || !filepath.IsAbs(db.Replica) || db.SyncInterval <= 0 || db.Snapshot <= 0 || db.Retention <= 0 {
+				t.Errorf("it took %+v", db)
+			}
+		}
+	})
+}

@@ -126,6 +126,7 @@ func newReplicated(f ReplicatedFile, levels litestream.CompactionLevels, l0 time
 	s.Logger = log
 	s.SnapshotInterval, s.SnapshotRetention = f.Snapshot, f.Retention
 	s.SetL0Retention(l0)
+	s.L0RetentionCheckInterval = min(s.L0RetentionCheckInterval, l0)
 	s.SetShutdownSyncTimeout(0) // Close has made its own round
 	db.SetLogger(log.With(litestream.LogKeyDB, filepath.Base(f.Path)))
 	return &replicated{ReplicatedFile: f, db: db, store: s, moved: time.Now()}
