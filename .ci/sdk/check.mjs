@@ -63,7 +63,7 @@ async function refused(call, status, kind, code) {
 try {
   const demo = await started();
   const client = (key) => new OpenAI({ baseURL: demo.url + "/v1", apiKey: key, maxRetries: 0 });
-  const teams = client(demo.keys.teams), starter = client(demo.keys.starter), hello = [{ role: "user", content: "Hello" }];
+  const teams = client(demo.keys.company), starter = client(demo.keys.startup), hello = [{ role: "user", content: "Hello" }];
   const models = ["openai/gpt-6-luna", "anthropic/claude-haiku-5-5", "google/gemini-2.5-flash-lite"];
   let passed = 0;
   for (const model of models) {
