@@ -3,6 +3,7 @@
 // the sandbox was told to answer. It exits 1 with the first difference.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import OpenAI from "openai";
 
@@ -77,7 +78,8 @@ try {
   await refused(starter.chat.completions.create({ model: models[1], messages: hello }), 403, OpenAI.PermissionDeniedError, "plan_excludes_model");
   await refused(teams.chat.completions.create({ model: "openai/none", messages: hello }), 404, OpenAI.NotFoundError, "unknown_model");
   passed += 4;
-  console.log(`node ${process.version}, openai ${OpenAI.VERSION ?? ""}`.trim());
+  const { version } = JSON.parse(readFileSync(new URL("node_modules/openai/package.json", import.meta.url)));
+  console.log(`node ${process.version}, openai ${version}`);
   console.log(`${passed} passed, 0 failed`);
 } finally {
   node.kill("SIGTERM");

@@ -44,7 +44,7 @@ func commands() []command {
 		priceList, modelList,
 		logTail, logExport, verifyCommand,
 		exportTraces, sqlCommand,
-		versionCommand,
+		benchCommand, versionCommand,
 	}
 }
 
