@@ -245,8 +245,16 @@ func configure(given map[string]string, env environment) (config, error) {
 			}
 		}
 	}
-	if c.masterKeyFile == "" {
-		c.masterKeyFile = c.data + ".key"
+	if c.masterKeyFile != "" {
+		return c, nil
+	}
+	c.masterKeyFile = c.data + ".key"
+	if base := filepath.Base(c.data); base == "." || base == ".." { // the key's file stands beside the folder, not in it
+		whole, err := filepath.Abs(c.data)
+		if err != nil {
+			return c, err
+		}
+		c.masterKeyFile = whole + ".key"
 	}
 	return c, nil
 }

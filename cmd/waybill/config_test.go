@@ -52,6 +52,21 @@ func TestOrderOfConfiguration(t *testing.T) {
 	}
 }
 
+// The master key's file never stands in the data folder: a copy of the folder would open itself.
+func TestMasterKeyStandsBesideTheFolder(t *testing.T) {
+	inFolder(t, "")
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for data, want := range map[string]string{"d": "d.key", "d/": "d.key", "a/d": "a/d.key", ".": here + ".key", "d/..": here + ".key", "..": filepath.Dir(here) + ".key"} {
+		c, err := configure(map[string]string{"data": data}, nil)
+		if err != nil || c.masterKeyFile != want {
+			t.Errorf("--data %s: %s, %v, want %s", data, c.masterKeyFile, err, want)
+		}
+	}
+}
+
 func TestLitestreamFileIsFound(t *testing.T) {
 	inFolder(t, "")
 	if err := os.WriteFile(defaultLitestreamFile, nil, 0o600); err != nil {

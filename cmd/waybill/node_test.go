@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -121,4 +124,32 @@ func until(t *testing.T, what string, is func() bool) {
 		}
 		<-time.After(time.Millisecond)
 	}
+}
+
+func (s *site) data() string { return environ(s.env)["WAYBILL_DATA"] }
+
+// copied is the site as its disk is now: what a crash at this moment would leave.
+func (s *site) copied() *site {
+	s.t.Helper()
+	data := filepath.Join(s.t.TempDir(), "data")
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+	for _, name := range []string{"waybill.db", "waybill.db-wal", "vault.db", "vault.db-wal"} {
+		b, err := os.ReadFile(filepath.Join(s.data(), name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(data, name), b, 0o600)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.t.Fatal(err)
+		}
+	}
+	key, err := os.ReadFile(s.data() + ".key")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(data+".key", key, 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	return &site{t: s.t, up: s.up, env: append(slices.Clone(s.env), "WAYBILL_DATA="+data)}
 }

@@ -56,7 +56,7 @@ func serve(ctx context.Context, w *work, o nodeOptions, ready func(n *node, url 
 	}
 	served := make(chan error, 1)
 	go func() { served <- n.server.Serve() }()
-	go n.doubt(ctx)
+	defer n.verifyBehind(ctx)()
 	url := "http://" + addr.String()
 	head, _ := n.head()
 	o.log.Info("serving", slog.String("address", url), slog.String("data", w.conf.data), slog.Uint64("position", head), slog.String("version", version()))
@@ -296,9 +296,23 @@ func (n *node) adopt(ctx context.Context) error {
 	return nil
 }
 
-// doubt verifies the log behind the serving. If something differs, no call is admitted any more: balances that are in
+// verifyBehind verifies the log while the node serves. The function that it gives ends that, and waits for the end.
+func (n *node) verifyBehind(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		n.verify(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// verify folds the log again and compares. If something differs, no call is admitted any more: balances that are in
 // doubt are not spent.
-func (n *node) doubt(ctx context.Context) {
+func (n *node) verify(ctx context.Context) {
 	r, err := store.OpenReader(ctx, n.conf.data)
 	if err != nil {
 		n.log.Error("the log was not verified", slog.Any("error", err))
