@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -67,7 +69,7 @@ func newNode(t testing.TB, o Options, orgs ...string) *Store {
 	return reopen(t, o)
 }
 
-// reopen opens a data folder; it is closed with the test, unless the test has closed it.
+// reopen opens a data folder; it is closed with the test.
 func reopen(t testing.TB, o Options) *Store {
 	t.Helper()
 	s, err := Open(context.Background(), o)
@@ -75,15 +77,87 @@ func reopen(t testing.TB, o Options) *Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		select {
-		case <-s.writer.done:
-		default:
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
+		if err := s.Close(); err != nil {
+			t.Error(err)
 		}
 	})
 	return s
+}
+
+// must executes commands that are not refused, and gives their records.
+func must(t testing.TB, s *Store, commands ...ledger.Command) (recs []ledger.Record) {
+	t.Helper()
+	for _, c := range commands {
+		r, err := s.Execute(context.Background(), c)
+		if err != nil {
+			t.Fatalf("%+v: %v", c, err)
+		}
+		recs = append(recs, r.Records...)
+	}
+	return recs
+}
+
+// together has the writer do orders in one group: it is held up by the order before them until all are queued.
+func together(t testing.TB, s *Store, orders ...*order) []answer {
+	t.Helper()
+	begun, release := make(chan struct{}), make(chan struct{})
+	block := &order{answer: make(chan answer, 1), write: func(*journal) error {
+		close(begun)
+		<-release
+		return nil
+	}}
+	for i, o := range append([]*order{block}, orders...) {
+		o.answer = make(chan answer, 1)
+		if err := s.enqueue(context.Background(), o); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			<-begun
+		}
+	}
+	close(release)
+	answers := make([]answer, len(orders))
+	for i, o := range orders {
+		answers[i] = <-o.answer
+	}
+	return answers
+}
+
+// commanded are orders of commands, as Execute gives them.
+func commanded(commands ...ledger.Command) (orders []*order) {
+	for _, c := range commands {
+		orders = append(orders, &order{command: c, firm: firm(c)})
+	}
+	return orders
+}
+
+// refusal is the code of a refusal, and a word for anything else.
+func refusal(err error) ledger.Code {
+	var e *ledger.Error
+	switch {
+	case err == nil:
+		return "none"
+	case errors.As(err, &e):
+		return e.Code
+	}
+	return "no refusal: " + ledger.Code(err.Error())
+}
+
+// rows is a state's rows and balances as text, by name.
+func rows(t testing.TB, s *ledger.State) map[string]string {
+	t.Helper()
+	m := map[string]string{}
+	for k, v := range s.Rows() {
+		data, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m[k.Kind+" "+k.ID] = string(data)
+	}
+	for b := range s.Balances() {
+		m[b.Account.String()+" "+string(b.Unit)] = fmt.Sprint(b.Amount)
+	}
+	return m
 }
 
 // orgNames are org-000, org-001, …

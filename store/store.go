@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -61,6 +62,9 @@ type Store struct {
 	*writer
 	lock  *Lock // nil: its owner is who opened the store
 	timer *timer
+
+	closing sync.Once
+	outcome error
 }
 
 // Open opens a data folder for writing: it locks it, migrates it, checks the head of the log, loads the state, and starts
@@ -223,7 +227,10 @@ func (s *Store) Failed() <-chan error { return s.failure }
 
 // Close takes no more commands, finishes those that are queued, and closes the readers, the writer and its own lock.
 func (s *Store) Close() error {
-	s.timer.stop()
-	s.writer.close()
-	return errors.Join(s.Reader.Close(), s.log.Close(), s.lock.release())
+	s.closing.Do(func() {
+		s.timer.stop()
+		s.writer.close()
+		s.outcome = errors.Join(s.Reader.Close(), s.log.Close(), s.lock.release())
+	})
+	return s.outcome
 }
