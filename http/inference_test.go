@@ -277,11 +277,12 @@ func TestStalledBody(t *testing.T) {
 	n.must(err)
 	gone.Close()
 	n.as(secret).chat(luna, "hi", "").want(200)
-	for deadline := time.Now().Add(5 * time.Second); n.server.BodyBytes() != 0; {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d bytes are still counted", n.server.BodyBytes())
-		}
-		time.Sleep(time.Millisecond)
+	until(t, "the body's bytes", func() bool { return n.server.BodyBytes() == 0 })
+	// The time for the body is not the time for the answer.
+	a := n.as(secret).chat(luna, "hi [[sandbox latency=200ms]]", `,"stream":true`).want(200)
+	d := n.as(operatorToken).call("GET", "/api/v1/requests/"+a.header.Get("Waybill-Request"), "").want(200)
+	if d.text("request.reason") != "" {
+		t.Errorf("the caller is taken for gone: %s", d.body)
 	}
 }
 
@@ -319,12 +320,7 @@ func TestCallerLeaves(t *testing.T) {
 	n.must(err)
 	leave()
 	resp.Body.Close()
-	for deadline := time.Now().Add(10 * time.Second); n.holds() != 0; {
-		if time.Now().After(deadline) {
-			t.Fatal("the hold stays")
-		}
-		time.Sleep(time.Millisecond)
-	}
+	until(t, "the settlement", func() bool { return n.holds() == 0 })
 	d := n.as(operatorToken).call("GET", "/api/v1/orgs/"+org+"/requests", "").want(200)
 	if d.text("requests.0.state") != "settled" || d.text("requests.0.reason") != "client_gone" || d.get("requests.0.output_tokens") != 100.0 {
 		t.Errorf("%s", d.body)
@@ -437,22 +433,16 @@ func spoken(b []byte) (text string) {
 // A reader who takes nothing cannot hold a call for longer than the write timeout and the drain.
 func TestSlowReader(t *testing.T) {
 	n := newNode(t, func(o *wbhttp.Options) { o.Limits.WriteTimeout = 50 * time.Millisecond })
-	_, secret := n.open("acme", "teams")
+	org, secret := n.open("acme", "teams")
 	c := n.dial()
 	n.must(c.(*net.TCPConn).SetReadBuffer(1))
-	body := chatBody(luna, "hi [[sandbox output=2000000 chunk_bytes=4096]]", `,"stream":true`)
+	// More than the buffers between here and there take, in small frames.
+	body := chatBody(luna, "hi [[sandbox output=100000]]", `,"stream":true,"max_tokens":100000`)
 	_, err := fmt.Fprintf(c, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s", secret, len(body), body)
 	n.must(err)
-	for deadline := time.Now().Add(10 * time.Second); n.holds() == 0; {
-		if time.Now().After(deadline) {
-			t.Fatal("the call does not begin")
-		}
-		time.Sleep(time.Millisecond)
-	}
-	for deadline := time.Now().Add(10 * time.Second); n.holds() != 0; {
-		if time.Now().After(deadline) {
-			t.Fatal("the call does not end")
-		}
-		time.Sleep(time.Millisecond)
+	until(t, "the beginning of the call", func() bool { return n.holds() != 0 })
+	until(t, "its end", func() bool { return n.holds() == 0 })
+	if d := n.as(operatorToken).call("GET", "/api/v1/orgs/"+org+"/requests", "").want(200); d.text("requests.0.reason") != "client_gone" || d.text("requests.0.usage_source") != "provider" {
+		t.Errorf("%s", d.body)
 	}
 }
