@@ -48,7 +48,11 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request, most int64) (b []b
 	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
 		return nil, 0, &router.Failure{Status: http.StatusUnsupportedMediaType, Code: "invalid", Field: "Content-Encoding", Message: "Content-Encoding " + e + ": send the body as it is"}
 	}
+	if r.ContentLength == 0 {
+		return nil, 0, nil
+	}
 	control := http.NewResponseController(w)
+	// The server lifts the deadline itself when it has the whole body, and reads on to see the caller leave.
 	if err := control.SetReadDeadline(time.Now().Add(s.o.Limits.BodyTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return nil, 0, router.FailureOf(err)
 	}
@@ -70,11 +74,11 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request, most int64) (b []b
 		if r.ContentLength >= 0 {
 			b = make([]byte, r.ContentLength)
 			n, err := io.ReadFull(r.Body, b)
-			return s.whole(control, w, b[:n], taken, err)
+			return s.whole(w, b[:n], taken, err)
 		}
 		n, err := buf.ReadFrom(io.LimitReader(r.Body, step))
 		if err != nil || n < step {
-			return s.whole(control, w, buf.Bytes(), taken, err)
+			return s.whole(w, buf.Bytes(), taken, err)
 		}
 		if int64(buf.Len()) > most {
 			s.bodies.give(taken)
@@ -88,10 +92,8 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request, most int64) (b []b
 }
 
 // whole ends the reading of a body.
-func (s *Server) whole(control *http.ResponseController, w http.ResponseWriter, b []byte, taken int64, err error) ([]byte, int64, *router.Failure) {
+func (s *Server) whole(w http.ResponseWriter, b []byte, taken int64, err error) ([]byte, int64, *router.Failure) {
 	if err == nil {
-		// The server reads on in the background to see a caller leave: that must not meet our deadline.
-		_ = control.SetReadDeadline(time.Time{}) // not supported: then there was none
 		return b, taken, nil
 	}
 	s.bodies.give(taken)
