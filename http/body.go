@@ -39,7 +39,7 @@ func (b *budget) used() int64 { return b.size - b.left.Load() }
 // bodyStep is how much a body of unknown length takes of the budget at first; each further step doubles it.
 const bodyStep = 64 << 10
 
-// body reads a call's body, within a cap, the budget and a deadline. What was taken of the budget is for the caller to
+// body reads a call's body, within a cap, the budget and the deadline that ServeHTTP has set. What was taken of the budget is for the caller to
 // give back when the body is no longer needed.
 //
 // The bytes are allocated once, in their declared size, and not pooled: the request's strings point into them, and some of
@@ -51,13 +51,8 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request, most int64) (b []b
 	if r.ContentLength == 0 {
 		return nil, 0, nil
 	}
-	control := http.NewResponseController(w)
-	// The server lifts the deadline itself when it has the whole body, and reads on to see the caller leave.
-	if err := control.SetReadDeadline(time.Now().Add(s.o.Limits.BodyTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return nil, 0, router.FailureOf(err)
-	}
 	if r.ContentLength > most {
-		return nil, 0, s.tooLarge(control, w, r, most)
+		return nil, 0, s.tooLarge(w, r, most)
 	}
 	step := r.ContentLength
 	if step < 0 {
@@ -82,7 +77,7 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request, most int64) (b []b
 		}
 		if int64(buf.Len()) > most {
 			s.bodies.give(taken)
-			return nil, 0, s.tooLarge(control, w, r, most)
+			return nil, 0, s.tooLarge(w, r, most)
 		}
 		step = min(taken, most+1-int64(buf.Len()))
 		if step <= 0 {
@@ -114,9 +109,9 @@ const (
 	discardTime = 5 * time.Second
 )
 
-func (s *Server) tooLarge(control *http.ResponseController, w http.ResponseWriter, r *http.Request, most int64) *router.Failure {
-	_ = control.SetReadDeadline(time.Now().Add(discardTime)) // not supported: the size alone bounds it
-	_, _ = io.CopyN(io.Discard, r.Body, maxDiscard)          // whatever it meets, the answer is the same
+func (s *Server) tooLarge(w http.ResponseWriter, r *http.Request, most int64) *router.Failure {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(discardTime)) // not a connection: the size alone bounds it
+	_, _ = io.CopyN(io.Discard, r.Body, maxDiscard)                                // whatever it meets, the answer is the same
 	w.Header().Set("Connection", "close")
 	return &router.Failure{Status: http.StatusRequestEntityTooLarge, Code: "too_large", Field: "body", Message: fmt.Sprintf("body: larger than %d bytes", most)}
 }

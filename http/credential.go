@@ -79,15 +79,18 @@ func attachCredential(c *call, in newCredential) (credential, error) {
 		return credential{}, err
 	}
 	id := "cred_" + c.s.o.NewID()
+	// A caller who leaves must not end this between the vault and the log: then an error would not say whether the event
+	// is there, and its secret could be deleted beneath it.
+	ctx := context.WithoutCancel(c)
 	// The vault first: an event about a secret that is not there would be a credential that never works.
-	print, err := vault.Put(c, c.org, id, in.Secret)
+	print, err := vault.Put(ctx, c.org, id, in.Secret)
 	if err != nil {
 		return credential{}, err
 	}
-	rec, err := c.s.o.Names.ExecuteNamed(c, ledger.AttachCredential{Who: c.by, Org: c.org, Credential: id, Provider: in.Provider,
+	rec, err := c.s.o.Names.ExecuteNamed(ctx, ledger.AttachCredential{Who: c.by, Org: c.org, Credential: id, Provider: in.Provider,
 		Fingerprint: print, BaseURL: base, Use: in.Use, Order: in.Order}, Label{Kind: "credential", ID: id, Scope: c.org, Name: in.Name})
 	if err != nil || rec.Repeated {
-		if e := vault.Delete(context.WithoutCancel(c), c.org, id); e != nil {
+		if e := vault.Delete(ctx, c.org, id); e != nil {
 			return credential{}, errors.Join(err, e)
 		}
 	}
@@ -215,15 +218,16 @@ func rotateCredential(c *call, in credentialRotation) (credential, error) {
 	if err = cmp.Or(err, validSecret(in.Secret)); err != nil {
 		return credential{}, err
 	}
-	former, err := vault.Secret(c, k)
+	ctx := context.WithoutCancel(c) // as in attachCredential
+	former, err := vault.Secret(ctx, k)
 	readable := err == nil // a rotation is also how an unreadable one is mended
-	print, err := vault.Put(c, c.org, k.ID, in.Secret)
+	print, err := vault.Put(ctx, c.org, k.ID, in.Secret)
 	if err != nil {
 		return credential{}, err
 	}
-	if _, err := c.s.o.Books.Execute(c, ledger.RotateCredential{Who: c.by, Org: c.org, Credential: k.ID, Fingerprint: print}); err != nil {
+	if _, err := c.s.o.Books.Execute(ctx, ledger.RotateCredential{Who: c.by, Org: c.org, Credential: k.ID, Fingerprint: print}); err != nil {
 		if readable {
-			if _, e := vault.Put(context.WithoutCancel(c), c.org, k.ID, former); e != nil {
+			if _, e := vault.Put(ctx, c.org, k.ID, former); e != nil {
 				err = errors.Join(err, e)
 			}
 		}

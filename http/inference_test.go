@@ -136,8 +136,8 @@ func TestIdempotency(t *testing.T) {
 	if again.text("error.code") != "repeated" || again.header.Get("Waybill-Request") != first.header.Get("Waybill-Request") || again.header.Get("X-Should-Retry") != "false" {
 		t.Errorf("%v %s", again.header, again.body)
 	}
-	if other := once.chat(luna, "something else", "").want(409); other.text("error.code") != "conflict" {
-		t.Errorf("%s", other.body)
+	if other := once.chat(luna, "something else", "").want(409); other.text("error.code") != "conflict" || other.header.Get("Waybill-Request") != first.header.Get("Waybill-Request") {
+		t.Errorf("%v %s", other.header, other.body)
 	}
 	if now := len(n.up.Calls()); now != calls {
 		t.Errorf("%d calls went upstream for repeated ones", now-calls)
@@ -271,6 +271,13 @@ func TestStalledBody(t *testing.T) {
 	n.must(err)
 	if b := mustRead(t, resp.Body); resp.StatusCode != 408 || !strings.Contains(string(b), "did not arrive") {
 		t.Errorf("status %d: %s", resp.StatusCode, b)
+	}
+	// One that nobody would read is not waited for any longer.
+	stranger := n.dial()
+	_, err = io.WriteString(stranger, strings.Replace(head, secret, "wbk_stranger", 1))
+	n.must(err)
+	if resp, err = http.ReadResponse(bufio.NewReader(stranger), nil); err != nil || resp.StatusCode != 401 {
+		t.Errorf("a stranger's stalled body: %v, %v", resp, err)
 	}
 	gone := n.dial()
 	_, err = io.WriteString(gone, head)

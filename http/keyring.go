@@ -152,15 +152,18 @@ func changeKey(c *call, in keyChange) (key, error) {
 			return key{}, err
 		}
 	}
-	if in.Scopes.set || in.Models.set || in.ExpiresAt.set {
-		if _, err := c.s.o.Books.Execute(c, limits); err != nil {
-			return key{}, err
-		}
-	}
+	var labels []Label
 	if in.Name.set {
-		if err := c.s.o.Names.Rename(c, Label{Kind: "key", ID: k.ID, Scope: c.org, Name: in.Name.value}); err != nil {
-			return key{}, err
-		}
+		labels = []Label{{Kind: "key", ID: k.ID, Scope: c.org, Name: in.Name.value}}
+	}
+	switch {
+	case in.Scopes.set || in.Models.set || in.ExpiresAt.set:
+		_, err = c.s.o.Names.ExecuteNamed(c, limits, labels...)
+	case in.Name.set:
+		err = c.s.o.Names.Rename(c, labels[0])
+	}
+	if err != nil {
+		return key{}, err
 	}
 	return c.keyOf(k.ID, "")
 }

@@ -30,7 +30,7 @@ import (
 
 // node is a server over a real store, a real vault and the sandbox upstreams.
 type node struct {
-	t      *testing.T
+	t      testing.TB
 	store  *store.Store
 	up     *sandbox.Server
 	server *wbhttp.Server
@@ -41,7 +41,7 @@ type node struct {
 const operatorToken = "wbo_the-operators-own-token"
 
 // newNode starts a node. change, if not nil, has the last word on its parts.
-func newNode(t *testing.T, change func(*wbhttp.Options)) *node {
+func newNode(t testing.TB, change func(*wbhttp.Options)) *node {
 	t.Helper()
 	n := &node{t: t, log: new(bytes.Buffer)}
 	dir := t.TempDir()
@@ -122,7 +122,7 @@ func (p person) with(name, value string) person {
 
 // answer is what a call got.
 type answer struct {
-	t      *testing.T
+	t      testing.TB
 	asked  string
 	status int
 	header http.Header

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"waybill/ledger"
@@ -84,7 +85,7 @@ func (s *Server) refuse(w http.ResponseWriter, in router.Inbound, request string
 	}
 	f = s.presentable(f, request)
 	h := w.Header()
-	if f.Of != "" {
+	if strings.HasPrefix(f.Of, requestPrefix) { // the first call under a repeated Idempotency-Key
 		request = f.Of
 	}
 	h["Waybill-Request"] = []string{request}

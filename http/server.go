@@ -77,8 +77,13 @@ func (s *Server) allowed(r *http.Request) string {
 
 // ServeHTTP answers a call.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	v := &visit{ResponseWriter: w, id: "req_" + s.o.NewID(), route: "none"}
+	v := &visit{ResponseWriter: w, id: requestPrefix + s.o.NewID(), route: "none"}
 	began := time.Now()
+	if r.ContentLength != 0 {
+		// Whether or not anybody reads the body: the server itself waits for the rest of one before it answers. It lifts
+		// the deadline when it has the whole body, and reads on to see the caller leave.
+		_ = http.NewResponseController(w).SetReadDeadline(began.Add(s.o.Limits.BodyTimeout)) // not a connection: nothing to wait for
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			s.panicked(v, r, p)
@@ -110,6 +115,9 @@ func (s *Server) lost(w http.ResponseWriter, r *http.Request, f router.Failure) 
 	}
 	s.problem(w, id, problemOf(f))
 }
+
+// requestPrefix begins the id of a call.
+const requestPrefix = "req_"
 
 // visit is the answer to one call as it is written, and what is known of it for logs and metrics.
 type visit struct {
