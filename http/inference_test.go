@@ -384,6 +384,9 @@ func TestPanic(t *testing.T) {
 	if n.holds() != 0 {
 		t.Errorf("%d holds are open", n.holds())
 	}
+	if log := n.log.String(); strings.Count(log, "panic=") != 3 || strings.Contains(log, secret) || strings.Contains(log, "sk-platform") || strings.Contains(log, operatorToken) {
+		t.Errorf("the node's log: %s", log)
+	}
 }
 
 // A hundred streams at once each get their own answer whole.
