@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,7 @@ import (
 // log locked. New commands are refused, before any call is made for them; firm ones wait. It ends by itself.
 type stall struct {
 	why     atomic.Pointer[ledger.Error] // nil: there is none
+	full    bool                         // the disk is why; the writer's alone
 	every   time.Duration
 	ticker  *time.Ticker
 	ballast ballast
@@ -27,27 +29,35 @@ func (s *stall) again() <-chan time.Time {
 	return s.ticker.C
 }
 
-// begin starts a stall, or goes on with one, and tells whether it has freed space for what is firm.
-func (s *stall) begin(b *setback) (freed bool) {
+// part is how many orders one transaction carries: few while the disk is full, as what is too much for the space that is
+// left would never fit as a whole.
+func (s *stall) part() int {
+	if s.full {
+		return 8
+	}
+	return math.MaxInt
+}
+
+// begin starts a stall, or goes on with one.
+func (s *stall) begin(b *setback) {
 	if s.ticker == nil {
 		s.ticker = time.NewTicker(s.every)
 	}
-	if !b.full {
+	if s.full = b.full; s.full {
+		s.why.Store(unavailable("the disk is full: nothing new is begun until there is space again"))
+	} else {
 		s.why.Store(unavailable("another program has the log locked: nothing can be written until it lets go"))
-		return false
 	}
-	s.why.Store(unavailable("the disk is full: nothing new is begun until there is space again"))
-	return s.ballast.drop()
 }
 
-// end ends a stall after a success, if there is also space for the ballast again: without it the next full disk would
-// find what is firm without reserve.
+// end ends a stall after a success, if the ballast is whole and there is as much space again beside it: with less, the next
+// full disk would be near, and would find what is firm without reserve.
 func (s *stall) end() {
-	if s.ticker == nil || s.ballast.fill() != nil {
+	if s.ticker == nil || s.full && !s.ballast.spare() {
 		return
 	}
 	s.ticker.Stop()
-	s.ticker = nil
+	s.ticker, s.full = nil, false
 	s.why.Store(nil)
 }
 
@@ -71,6 +81,16 @@ func (b *ballast) fill() error {
 		return errors.Join(err, os.Remove(b.path))
 	}
 	return nil
+}
+
+// spare makes the file whole, and tells whether there is space for another.
+func (b *ballast) spare() bool {
+	if b.fill() != nil {
+		return false
+	}
+	second := ballast{b.path + ".spare", b.size}
+	defer second.drop()
+	return second.fill() == nil
 }
 
 // drop gives the space back, and tells whether there was any.

@@ -65,7 +65,8 @@ const checkpointPages = 1000
 
 // checkpoint moves the WAL's pages into the file when there are enough. SQLite would do it by itself and not tell if the
 // sync failed; a page that was lost so would be missed only when the WAL no longer has it.
-func (l *journal) checkpoint() error {
+// Space that is short makes it due as soon as there is anything: the WAL then starts over in the space that it has.
+func (l *journal) checkpoint(short bool) error {
 	if l.replicated {
 		return nil // the replicator does, once it has the pages
 	}
@@ -74,7 +75,7 @@ func (l *journal) checkpoint() error {
 		return fmt.Errorf("reading the size of the WAL: %w", err)
 	}
 	pages := row[1].(int64)
-	if pages < l.nextCheckpoint {
+	if pages < l.nextCheckpoint && !short {
 		return nil
 	}
 	if row, err = l.passive.one(); err != nil {

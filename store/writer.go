@@ -29,6 +29,7 @@ type writer struct {
 
 	draft   *ledger.Draft // nil after a group that failed
 	tails   tails
+	recent  recent
 	stall   stall
 	kept    []*order // firm ones that wait for the stall to end
 	dead    atomic.Pointer[ledger.Error]
@@ -138,28 +139,55 @@ func (w *writer) serve(orders []*order) {
 	if why := w.stall.why.Load(); why != nil {
 		orders = firmOnly(orders, why)
 	}
-	for {
-		err := w.commit(orders)
+	for setbacks := 0; ; {
+		part := orders[:min(len(orders), w.stall.part())]
+		err := w.commit(part)
 		if err == nil {
-			err = w.log.checkpoint()
-			orders = nil
-		}
-		if err == nil {
-			w.stall.end()
-			return
+			orders = orders[len(part):]
+			err = w.log.checkpoint(w.stall.full)
 		}
 		var s *setback
-		if !errors.As(err, &s) {
+		if errors.As(err, &s) {
+			w.stall.begin(s)
+			orders = firmOnly(orders, w.stall.why.Load())
+			var room bool
+			setbacks++
+			if room, err = w.makeRoom(setbacks, orders); err == nil && !room {
+				w.kept = orders
+				return
+			}
+		}
+		if err != nil {
 			w.die(orders, err)
 			return
 		}
-		freed := w.stall.begin(s)
-		orders = firmOnly(orders, w.stall.why.Load())
-		if !freed {
-			w.kept = orders
+		if len(orders) == 0 {
+			if setbacks == 0 {
+				w.stall.end()
+			}
 			return
 		}
 	}
+}
+
+// makeRoom finds space for firm orders after a setback, and tells whether it is worth another try: first what the WAL takes
+// up though the file has it too, then the ballast.
+func (w *writer) makeRoom(setbacks int, orders []*order) (bool, error) {
+	if !w.stall.full || len(orders) == 0 {
+		return false, nil
+	}
+	switch setbacks {
+	case 1:
+		err := w.log.checkpoint(true)
+		var s *setback
+		if errors.As(err, &s) {
+			err = nil // the ballast comes next
+		}
+		return true, err
+	case 2:
+		return w.stall.ballast.drop(), nil
+	}
+	return false, nil
 }
 
 // commit does orders in one transaction, publishes what follows, and answers. If it fails it has left no trace, in memory
@@ -197,6 +225,7 @@ func (w *writer) publish(g *group) {
 		}
 	}
 	w.mu.Unlock()
+	w.recent.add(g.records)
 	w.tails.grow(w.draft.Head())
 }
 
