@@ -1,7 +1,6 @@
 package http_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -14,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,7 +35,25 @@ type node struct {
 	up     *sandbox.Server
 	server *wbhttp.Server
 	url    string
-	log    *bytes.Buffer // the node's own, to be read when nothing runs any more
+	log    *journal // the node's own
+}
+
+// journal is a log that can be read while it is written.
+type journal struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (j *journal) Write(b []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(b)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
 }
 
 const operatorToken = "wbo_the-operators-own-token"
@@ -43,7 +61,7 @@ const operatorToken = "wbo_the-operators-own-token"
 // newNode starts a node. change, if not nil, has the last word on its parts.
 func newNode(t testing.TB, change func(*wbhttp.Options)) *node {
 	t.Helper()
-	n := &node{t: t, log: new(bytes.Buffer)}
+	n := &node{t: t, log: new(journal)}
 	dir := t.TempDir()
 	first, err := catalogue.Commands(ledger.By{Actor: "operator", Cause: "test"})
 	n.must(err)
