@@ -20,8 +20,9 @@ import (
 // Replication copies the databases of a node to their replicas, with Litestream inside the process.
 //
 // One goroutine runs the rounds: a round takes each database's new transactions to its replica. It is the only one that
-// does, Litestream's own monitors are off: rounds from several goroutines have been seen to leave a replica that has a
-// gap for a moment. Whoever waits for the replica waits for a round that began after he came; any number share one.
+// does, Litestream's own monitors are off, so a replica never has a transaction without those before it. (A restore
+// that lists a folder while a round writes there may see such a gap, since a listing is no snapshot: it is to be tried again.)
+// Whoever waits for the replica waits for a round that begins after his call; any number share one.
 type Replication struct {
 	dbs      []*replicated
 	interval time.Duration // between rounds that nobody asked for
@@ -189,22 +190,27 @@ type ReplicaStatus struct {
 	// SyncedAt is when the last round that reached every replica began: what was committed before is there. Lag is
 	// measured from it and from the log's head, not from the ids, which do not know what has not been read.
 	SyncedAt time.Time
-	Err      error // of the last round
+	Err      error // of the last round, or of asking this replica
 }
 
-// Status asks each replica how far it is.
+// Status asks each replica how far it is. One that does not answer says so in its Err; the error is that ctx was over first.
 func (r *Replication) Status(ctx context.Context) ([]ReplicaStatus, error) {
 	r.mu.Lock()
 	at, failure := r.at, r.failure
 	r.mu.Unlock()
 	var all []ReplicaStatus
 	for _, d := range r.dbs {
+		one := ReplicaStatus{Path: d.Path, Replica: d.Replica, SyncedAt: at, Err: failure}
 		s, err := d.db.SyncStatus(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("the replica of %s: %w", d.Path, err)
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("asking the replicas: %w", ctx.Err())
 		}
-		all = append(all, ReplicaStatus{Path: d.Path, Replica: d.Replica, Local: uint64(s.LocalTXID), Replicated: uint64(s.RemoteTXID),
-			InSync: s.InSync && failure == nil, SyncedAt: at, Err: failure})
+		if err != nil {
+			one.Err = errors.Join(failure, fmt.Errorf("asking the replica of %s: %w", d.Path, err))
+		}
+		one.Local, one.Replicated = uint64(s.LocalTXID), uint64(s.RemoteTXID)
+		one.InSync = s.InSync && one.Err == nil
+		all = append(all, one)
 	}
 	return all, nil
 }

@@ -284,8 +284,8 @@ func TestReplicaOutOfReach(t *testing.T) {
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), replica) || !strings.Contains(err.Error(), "not a directory") {
 		t.Errorf("got %v, want the deadline and the last failure", err)
 	}
-	if status, err := r.Status(t.Context()); err == nil && (status[0].InSync || status[0].Err == nil) {
-		t.Errorf("the status is %+v", status[0])
+	if status, err := r.Status(t.Context()); err != nil || status[0].InSync || status[0].Err == nil || !status[0].SyncedAt.IsZero() {
+		t.Errorf("the status is %+v, %v", status, err)
 	}
 	must(t, s, admit("acme", "r2"), settle("acme", "r2"))
 	waiting := make(chan error)
@@ -298,6 +298,11 @@ func TestReplicaOutOfReach(t *testing.T) {
 	}
 	if got, want := headOf(t, restored(t, replica)), headOf(t, dir); got != want {
 		t.Errorf("the replica is at %d, the log at %d", got, want)
+	}
+	over, cancel2 := context.WithCancel(t.Context())
+	cancel2()
+	if _, err := r.Status(over); !errors.Is(err, context.Canceled) {
+		t.Errorf("asking when it is over: %v", err)
 	}
 	status, err := r.Status(t.Context())
 	if err != nil || !status[0].InSync || status[0].Err != nil {
