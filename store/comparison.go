@@ -131,7 +131,7 @@ func (c *comparison) request(r *ledger.Record, tr *ledger.Trace) error {
 		if err != nil {
 			return err
 		}
-		c.admitted[r.Position] = admission{tr, row}
+		c.admitted[r.Position] = admission{tr, slices.Clone(row)}
 	case tr.SettledPosition:
 		c.resolved(r.Position, tr.AdmittedPosition)
 		return c.count(tr, r.At)

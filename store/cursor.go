@@ -14,6 +14,10 @@ type cursor struct {
 	table
 	rows *sql.Rows
 	next []any // nil at the end
+	// Two rows are in use at a time, the next and the one that was taken last: they take turns.
+	rowsOf [2][]any
+	into   [2][]any
+	turn   int
 }
 
 // openCursor reads a whole table, or the rows of it in which a column has a value.
@@ -29,6 +33,12 @@ func openCursor(ctx context.Context, q querier, t table, where ...string) (*curs
 		return nil, err
 	}
 	c := &cursor{table: t, rows: rows}
+	for i := range c.rowsOf {
+		c.rowsOf[i], c.into[i] = make([]any, len(t.columns)), make([]any, len(t.columns))
+		for j := range c.into[i] {
+			c.into[i][j] = &c.rowsOf[i][j]
+		}
+	}
 	return c, c.advance()
 }
 
@@ -37,15 +47,13 @@ func (c *cursor) advance() error {
 		c.next = nil
 		return c.rows.Err()
 	}
-	c.next = make([]any, len(c.columns))
-	dest := make([]any, len(c.columns))
-	for i := range dest {
-		dest[i] = &c.next[i]
-	}
-	return c.rows.Scan(dest...)
+	c.turn = 1 - c.turn
+	c.next = c.rowsOf[c.turn]
+	return c.rows.Scan(c.into[c.turn]...)
 }
 
-// take gives the stored row of the same key, nil if there is none. Rows before it are too many.
+// take gives the stored row of the same key, nil if there is none; it is good until the next one is taken. Rows before it
+// are too many.
 func (c *cursor) take(want []any, found func(Difference)) ([]any, error) {
 	for c.next != nil {
 		switch o := c.order(c.next, want); {

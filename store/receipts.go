@@ -62,16 +62,19 @@ func (c *receipts) compare(ctx context.Context, q querier, head uint64, differ f
 
 // read goes through the table and leaves the rows that need a look at more than one event.
 func (c *receipts) read(ctx context.Context, q querier, head uint64, differ func(Difference)) (spans []span, err error) {
-	rows, err := q.QueryContext(ctx, "SELECT c.scope, c.key, c.first, c.last, coalesce(e.stream, ''), coalesce(e.cause, ''), coalesce(n.stream, ''), coalesce(n.cause, '')"+
-		" FROM causes c LEFT JOIN events e ON e.position = c.last LEFT JOIN events n ON n.position = c.last + 1")
+	rows, err := q.QueryContext(ctx, `SELECT c.scope, c.key, c.first, c.last, coalesce(e.stream, ''), coalesce(e.cause, ''),
+		coalesce((b.stream, b.cause) = (e.stream, e.cause), 0) + coalesce((a.stream, a.cause) = (e.stream, e.cause), 0)
+		FROM causes c LEFT JOIN events e ON e.position = c.last LEFT JOIN events b ON b.position = c.first - 1
+		LEFT JOIN events a ON a.position = c.last + 1`)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var s span
-		var stream, cause, nextStream, nextCause string
-		if err := rows.Scan(&s.scope, &s.key, &s.first, &s.last, &stream, &cause, &nextStream, &nextCause); err != nil {
+		var stream, cause string
+		var neighbours int // that may be of the same command
+		if err := rows.Scan(&s.scope, &s.key, &s.first, &s.last, &stream, &cause, &neighbours); err != nil {
 			return nil, err
 		}
 		if s.scope == "payment" {
@@ -82,7 +85,7 @@ func (c *receipts) read(ctx context.Context, q querier, head uint64, differ func
 			differ(s.difference("last", fmt.Sprintf("a position up to %d", head), strconv.FormatInt(s.last, 10)))
 		case s.first < 1 || s.first > s.last:
 			differ(s.difference("first", fmt.Sprintf("a position up to %d", s.last), strconv.FormatInt(s.first, 10)))
-		case s.first != s.last || s.scope != stream || nextStream == stream && nextCause == cause:
+		case s.first != s.last || s.scope != stream || neighbours > 0:
 			spans = append(spans, s)
 		case s.key != cause:
 			differ(s.difference("key", cause, s.key))

@@ -280,14 +280,20 @@ func TestReportsOfTwo(t *testing.T) {
 	y := newStory(t)
 	a, b := y.reports(), y.reports()
 	y.tell()
+	catchUp := func(r *Reports) {
+		if err := r.CatchUp(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for range 3 {
-		for _, r := range []*Reports{a, b} {
+		for _, r := range [][2]*Reports{{a, b}, {b, a}} {
 			request := fmt.Sprint("two-", y.head())
 			y.admit("gamma", request, platformLeg)
-			if err := r.CatchUp(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			catchUp(r[0])
+			y.do(ledger.Extend{Who: unasked(request), Org: "gamma", Request: request, Demand: ledger.Demand{Choice: platformLeg, Input: 150, Output: 100}})
+			catchUp(r[1])
 			y.do(ledger.Void{Who: unasked(request), Org: "gamma", Request: request})
+			catchUp(r[0])
 		}
 	}
 	for _, r := range []*Reports{b, a} {

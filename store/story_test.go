@@ -182,6 +182,7 @@ func (y *story) tell() {
 	y.settle("acme", "acme-march", tried(1, platformLeg, ledger.Answered))
 	y.do(ledger.RefundCredit{Who: unasked("dispute"), Org: "gamma", Lot: "l1", Chargeback: true, Reference: "dp_1"})
 	y.do(ledger.ResumeOrg{Who: asked("resume-1"), Org: "gamma"})
+	y.do(ledger.SubscribePlan{Who: asked("upgrade-1"), Org: "beta", Plan: "teams"})
 	y.admit("acme", "acme-open", platformLeg)
 	y.admit("gamma", "gamma-open", ownLeg("gamma"))
 	y.do(ledger.Extend{Who: unasked("gamma-open"), Org: "gamma", Request: "gamma-open", Demand: ledger.Demand{Choice: platformLeg, Input: 150, Output: 100}})

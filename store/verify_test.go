@@ -221,6 +221,12 @@ func TestVerifyNamesEveryRow(t *testing.T) {
 		{"causes", "DELETE FROM causes WHERE scope = 'payment' AND key = 'pi_1'", 15},
 		{"causes", "INSERT INTO causes VALUES ('acme', 'mine', 'x', 20, 20)", 20},
 		{"causes", "INSERT INTO causes VALUES ('beta', 'acme-0', 'x', 22, 22)", 22},
+		{"causes", "UPDATE causes SET first = first + 1 WHERE key = 'open-beta'", 0},
+		{"causes", "UPDATE causes SET first = first - 1 WHERE key = 'open-beta'", 0},
+		{"causes", "UPDATE causes SET last = last - 1 WHERE key = 'open-beta'", 0},
+		{"causes", "UPDATE causes SET last = last + 1 WHERE key = 'open-beta'", 0},
+		{"causes", "UPDATE causes SET first = first + 1 WHERE key = 'upgrade-1'", 0},
+		{"causes", "UPDATE causes SET key = 're_9' WHERE key = 're_1'", 0},
 		{"requests", "DELETE FROM requests WHERE id = 'acme-1'", 0},
 		{"requests", `INSERT INTO requests SELECT id || 'x', org, key, at, state, dialect, lane, model_asked, provider, model, credential, attempts,
 			input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, usage_source, plan_tokens, charge_nano, list_cost_nano,
@@ -231,6 +237,8 @@ func TestVerifyNamesEveryRow(t *testing.T) {
 		{"attempts", "DELETE FROM attempts WHERE request = 'gamma-1' AND line = 1", 0},
 		{"entries", "DELETE FROM entries WHERE position = 15", 15},
 		{"entries", "INSERT INTO entries SELECT position, line + 10, org, account, unit, amount, type, at, request FROM entries WHERE position = 15", 15},
+		{"checkpoint", "UPDATE checkpoint SET event = x'00'", 0},
+		{"checkpoint", "UPDATE checkpoint SET position = position + 1", 0},
 		{"usage_daily", "DELETE FROM usage_daily WHERE org = 'beta'", 0},
 		{"usage_daily", `INSERT INTO usage_daily SELECT '1999-12-31', org, key, model, kind, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3 FROM usage_daily WHERE org = 'beta'`, 0},
 	} {
@@ -268,6 +276,31 @@ func rehash(t *testing.T, dir string, log *sql.DB) {
 	for i := range recs {
 		h, _ := leafHash(&recs[i], nil)
 		run(t, log, "INSERT INTO tree VALUES (?, ?)", int64(recs[i].Position), e.grow(nil, recs[i].Position, h))
+	}
+}
+
+// TestVerifyOfAnUnsoundLog: events that no writer would append, under hashes that fit them.
+func TestVerifyOfAnUnsoundLog(t *testing.T) {
+	y := told(t)
+	for _, c := range []struct{ column, query, where string }{
+		{"at", "UPDATE events SET at = (SELECT at FROM events e WHERE e.position = events.position - 1)", "type = 'credit.adjusted'"},
+		{"version", "UPDATE events SET version = version + 100", "type = 'credit.adjusted'"},
+		{"data", `UPDATE events SET data = CAST(replace(CAST(data AS TEXT), '"amount":-1000000000', '"amount":-900000000000') AS BLOB)`, "type = 'credit.adjusted'"},
+		{"data", `UPDATE events SET data = CAST(replace(CAST(data AS TEXT), '"request":"acme-1"', '"request":"acme-0"') AS BLOB)`, "type = 'request.settled' AND cause = 'acme-1'"},
+	} {
+		t.Run(c.column+" of "+c.where, func(t *testing.T) {
+			dir, log, _ := mutant(t, y.dir)
+			var position uint64
+			if err := log.QueryRow("SELECT position FROM events WHERE " + c.where).Scan(&position); err != nil {
+				t.Fatal(err)
+			}
+			run(t, log, c.query+" WHERE "+c.where)
+			rehash(t, dir, log)
+			res := (&story{TB: t, dir: dir}).verify(VerifyOptions{})
+			if !slices.ContainsFunc(res.Differences, func(d Difference) bool { return d.Table == "events" && d.Position == position && d.Column == c.column }) {
+				t.Fatalf("changed at %d; verify says %v", position, res.Differences)
+			}
+		})
 	}
 }
 
