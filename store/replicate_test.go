@@ -253,17 +253,23 @@ func TestWaitsShareRounds(t *testing.T) {
 	if n := r.begun - before; n < 1 || n > 100 {
 		t.Errorf("300 waits took %d rounds", n)
 	}
-	// What waits when the end comes gets the last round.
-	ended := make(chan error)
-	r.mu.Lock()
-	need := r.begun + 1
-	go func() { ended <- r.SyncTo(t.Context()) }()
-	r.mu.Unlock()
-	if err := r.Close(t.Context()); err != nil {
+}
+
+// Who waits when the end comes is answered by the last round.
+func TestLastRoundAnswersWaits(t *testing.T) {
+	_, replica, c := small(t)
+	if err := errors.Join(os.Remove(replica), os.WriteFile(replica, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-ended; err != nil && r.succeeded >= need && !errors.Is(err, ErrNotReplicating) {
-		t.Errorf("the wait ended with %v", err)
+	r := replicate(t, c)
+	waiting := make(chan error)
+	go func() { waiting <- r.SyncTo(t.Context()) }()
+	eventually(t, "rounds fail", func() bool {
+		status, err := r.Status(t.Context())
+		return err == nil && status[0].Err != nil && status[0].Local > 0
+	})
+	if err := errors.Join(os.Remove(replica), r.Close(t.Context()), <-waiting); err != nil {
+		t.Error(err)
 	}
 }
 
