@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"maps"
 	"slices"
@@ -26,7 +27,7 @@ func (r *Reports) step(ctx context.Context) (n int, err error) {
 	if err != nil || len(recs) == 0 {
 		return 0, err
 	}
-	tx, err := r.write.BeginTx(ctx, nil)
+	tx, err := r.pinned.BeginTx(ctx, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -56,10 +57,7 @@ func (r *Reports) step(ctx context.Context) (n int, err error) {
 
 // fold writes the rows that the records lead to. A request that is admitted and resolved in one batch is written once.
 func (r *Reports) fold(ctx context.Context, tx *sql.Tx, recs []ledger.Record) error {
-	w := &batch{ctx: ctx, insert: map[string]*sql.Stmt{}}
-	for name, s := range r.insert {
-		w.insert[name] = tx.StmtContext(ctx, s)
-	}
+	w := &batch{insert: r.insert, rows: map[string][]driver.Value{}}
 	r.traces.lookup = func(request string) (*ledger.Trace, error) {
 		return traceByID(ctx, tx, request)
 	}
@@ -99,7 +97,8 @@ func (r *Reports) fold(ctx context.Context, tx *sql.Tx, recs []ledger.Record) er
 	for _, k := range slices.SortedFunc(maps.Keys(usage), usageKey.compare) {
 		w.put(usageTable, usage[k].row(k))
 	}
-	return w.err
+	// The statements are the connection's own, below database/sql: they run in the transaction that is open on it.
+	return r.pinned.Raw(func(any) error { return w.write() })
 }
 
 func (k usageKey) compare(o usageKey) int {
@@ -107,22 +106,50 @@ func (k usageKey) compare(o usageKey) int {
 		cmp.Compare(k.model, o.model), cmp.Compare(k.kind, o.kind))
 }
 
-// batch writes rows until the first error, and keeps that.
+// batchRows is how many rows of a table one statement writes. Most of what a row costs is the statement around it.
+const batchRows = 16
+
+// batch gathers the values of rows by table, and writes them many rows to a statement.
 type batch struct {
-	ctx    context.Context
-	insert map[string]*sql.Stmt
-	err    error
+	insert map[string]inserts
+	rows   map[string][]driver.Value
+}
+
+// inserts are the statements that write one row of a table, and batchRows of them.
+type inserts struct {
+	one, many *stmt
+	columns   int
 }
 
 func (b *batch) put(t table, row []any) {
-	if b.err == nil {
-		_, b.err = b.insert[t.name].ExecContext(b.ctx, row...)
+	values := b.rows[t.name]
+	for _, v := range row {
+		values = append(values, v)
 	}
+	b.rows[t.name] = values
 }
 
-// upsert is the statement that writes one row: usage adds up, anything else replaces.
-func (t table) upsert() string {
-	s := "INTO " + t.name + " (" + t.names() + ") VALUES (?" + strings.Repeat(", ?", len(t.columns)-1) + ")"
+func (b *batch) write() error {
+	for name, values := range b.rows {
+		in := b.insert[name]
+		for many := in.columns * batchRows; len(values) >= many; values = values[many:] {
+			if err := in.many.exec(values[:many]...); err != nil {
+				return err
+			}
+		}
+		for ; len(values) > 0; values = values[in.columns:] {
+			if err := in.one.exec(values[:in.columns]...); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// upsert is the statement that writes so many rows: usage adds up, anything else replaces.
+func (t table) upsert(rows int) string {
+	row := "(?" + strings.Repeat(", ?", len(t.columns)-1) + ")"
+	s := "INTO " + t.name + " (" + t.names() + ") VALUES " + row + strings.Repeat(", "+row, rows-1)
 	if t.name != usageTable.name {
 		return "INSERT OR REPLACE " + s
 	}

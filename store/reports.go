@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -30,7 +31,8 @@ type Reports struct {
 	madeBy string
 	write  *sql.DB // one connection
 	read   *sql.DB
-	insert map[string]*sql.Stmt // by table
+	pinned *sql.Conn          // that connection
+	insert map[string]inserts // its statements, by table
 
 	stepping sync.Mutex // one batch at a time
 	traces   *traces
@@ -100,7 +102,7 @@ func openReports(ctx context.Context, path string, pages Pages) (*Reports, error
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
-	r := &Reports{pages: pages, write: write, read: read, insert: map[string]*sql.Stmt{}, traces: newTraces(),
+	r := &Reports{pages: pages, write: write, read: read, insert: map[string]inserts{}, traces: newTraces(),
 		moved: make(chan struct{}), wanted: make(chan struct{}, 1)}
 	if err := r.prepare(ctx); err != nil {
 		return nil, errors.Join(err, r.Close())
@@ -115,7 +117,10 @@ func (r *Reports) prepare(ctx context.Context) error {
 		return err
 	}
 	r.madeBy = madeBy
-	tx, err := r.write.BeginTx(ctx, nil)
+	if r.pinned, err = r.write.Conn(ctx); err != nil {
+		return err
+	}
+	tx, err := r.pinned.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -133,12 +138,21 @@ func (r *Reports) prepare(ctx context.Context) error {
 	if err := tx.Commit(); err != nil {
 		return err
 	}
-	for _, t := range []table{requestsTable, extensionsTable, attemptsTable, entriesTable, usageTable} {
-		if r.insert[t.name], err = r.write.PrepareContext(ctx, t.upsert()); err != nil {
-			return err
+	return r.pinned.Raw(func(c any) error {
+		own := &conn{Conn: c.(driver.Conn)}
+		for _, t := range []table{requestsTable, extensionsTable, attemptsTable, entriesTable, usageTable} {
+			in := inserts{columns: len(t.columns)}
+			var err error
+			if in.one, err = own.prepare(t.upsert(1)); err != nil {
+				return err
+			}
+			if in.many, err = own.prepare(t.upsert(batchRows)); err != nil {
+				return errors.Join(err, in.one.Close())
+			}
+			r.insert[t.name] = in
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // reportsSchema is the SQL that makes the tables, and what they are made by: another text or another fold, another file.
@@ -214,8 +228,11 @@ func (r *Reports) Close() error {
 		<-r.done
 	}
 	var errs []error
-	for _, s := range r.insert {
-		errs = append(errs, s.Close())
+	for _, in := range r.insert {
+		errs = append(errs, in.one.Close(), in.many.Close())
+	}
+	if r.pinned != nil {
+		errs = append(errs, r.pinned.Close())
 	}
 	return errors.Join(append(errs, r.read.Close(), r.write.Close())...)
 }
