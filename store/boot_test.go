@@ -70,6 +70,7 @@ func TestDamage(t *testing.T) {
 		"balance gone":            `DELETE FROM balances WHERE account = 'house/consumed'`,
 		"account without meaning": `UPDATE balances SET account = 'org/' WHERE account = 'house/consumed'`,
 		"org gone":                `DELETE FROM state WHERE kind = 'org' AND id = 'org-002'`,
+		"row past the head":       `UPDATE state SET position = position + 1000 WHERE kind = 'org' AND id = 'org-002'`,
 		"row of no kind":          `UPDATE state SET kind = 'orc' WHERE kind = 'org' AND id = 'org-002'`,
 		"row without sense":       `UPDATE state SET data = x'7b' WHERE kind = 'org' AND id = 'org-002'`,
 	} {
