@@ -68,7 +68,7 @@ func addCredit(c *call, in newCredit) (lot, error) {
 	switch in.Kind {
 	case "purchase":
 		cmd = ledger.PurchaseCredit{Who: c.by, Org: c.org, Lot: id, Amount: amount, Paid: ledger.Nano(in.PaidUSD), Reference: in.Reference,
-			Expires: expires, Input: digest(c.org, amount.String(), ledger.Nano(in.PaidUSD).String())}
+			Expires: expires}
 	case "grant":
 		cmd = ledger.GrantCredit{Who: c.by, Org: c.org, Lot: id, Amount: amount, Priority: in.Priority, Expires: expires}
 	case "adjust":

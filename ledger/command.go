@@ -1,5 +1,7 @@
 package ledger
 
+import "strings"
+
 // Command asks for something to happen. Deciding it reads the draft and changes nothing.
 type Command interface {
 	// Stream is the org, or Platform, that the command concerns.
@@ -14,7 +16,7 @@ type Command interface {
 // By says who commands, and under which idempotency key.
 type By struct {
 	Actor string // operator, key/ID, waybill, stripe
-	Cause string // recorded with each event; a caller's Idempotency-Key, or an id that waybill made
+	Cause string // without spaces: a caller's Idempotency-Key, or an id that waybill made
 	// Input is a digest of what the caller asked, if Cause is the caller's own. It makes the cause binding: the
 	// same cause with the same input is answered with the first receipt, with another input it is a conflict.
 	Input string
@@ -33,6 +35,38 @@ func (b By) once(scope string) []Cause {
 		return nil
 	}
 	return []Cause{{scope, b.Cause, b.Input}}
+}
+
+// within is By for the later commands of a request, whose cause was used up by its admission.
+func (b By) within() By { return By{Actor: b.Actor, Cause: b.Cause} }
+
+// recorded is the cause as the command's events carry it: the key and, after a space, the digest of what was asked under
+// it, if the key is the caller's own. The log then tells by itself what each key was used for.
+func (b By) recorded() string {
+	if b.Input == "" {
+		return b.Cause
+	}
+	return b.Cause + " " + b.Input
+}
+
+// Causes are the causes that the record's command has used up, as Once told of it. They stand with the first of a
+// command's own events.
+func (r *Record) Causes() []Cause {
+	var used []Cause
+	if key, input, ok := strings.Cut(r.Cause, " "); ok {
+		scope := r.Stream
+		if _, opens := r.Event.(*OrgOpened); opens {
+			scope = Platform // the org had no id yet that a caller could know
+		}
+		used = append(used, Cause{scope, key, input})
+	}
+	switch e := r.Event.(type) {
+	case *CreditPurchased:
+		used = append(used, purchaseCause(r.Stream, e.Reference, e.Amount, e.Paid))
+	case *CreditRefunded:
+		used = append(used, refundCause(r.Stream, e.Lot, e.Reference, e.Asked, e.Chargeback))
+	}
+	return used
 }
 
 // Receipt is the durable answer to a command.

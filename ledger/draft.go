@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"strings"
 )
 
 // Draft is a copy-on-write overlay on a State: a batch of commands is decided and folded on it, and either merged
@@ -58,6 +59,9 @@ func (d *Draft) Decide(now Instant, c Command) ([]Record, error) {
 			return recs, err
 		}
 	}
+	if by := c.By(); strings.Contains(by.Cause, " ") {
+		return recs, refuse(CodeInvalid, "idempotency key %q: no spaces", by.Cause)
+	}
 	events, err := c.decide(d, now)
 	if err != nil {
 		return recs, err
@@ -78,7 +82,7 @@ func (d *Draft) append(recs []Record, stream string, now Instant, by By, events 
 		}
 		v, _ := d.versions.get(stream)
 		r := Record{Position: d.head + 1, Stream: stream, Version: v + 1, ID: d.newID(), Type: t, Schema: schema,
-			At: max(now, d.at+1), Actor: by.Actor, Cause: by.Cause, Data: data, Event: e}
+			At: max(now, d.at+1), Actor: by.Actor, Cause: by.recorded(), Data: data, Event: e}
 		d.fold(&r, ps)
 		recs = append(recs, r)
 	}

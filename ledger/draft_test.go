@@ -112,8 +112,8 @@ func TestOnce(t *testing.T) {
 		{DefinePlan{Who: named}, []Cause{{Platform, "abc", "digest"}}},
 		{Admit{Who: named, Org: "acme"}, []Cause{{"acme", "abc", "digest"}}},
 		{Settle{Who: named, Org: "acme"}, nil},
-		{PurchaseCredit{Who: operator, Org: "acme", Reference: "pi_1", Input: "x"}, []Cause{{"payment", "pi_1", "x"}}},
-		{PurchaseCredit{Who: named, Org: "acme", Reference: "pi_1", Input: "x"}, []Cause{{"acme", "abc", "digest"}, {"payment", "pi_1", "x"}}},
+		{PurchaseCredit{Who: operator, Org: "acme", Reference: "pi_1", Amount: Dollar}, []Cause{{"payment", "pi_1", "purchase acme 1.000000 1.000000"}}},
+		{PurchaseCredit{Who: named, Org: "acme", Reference: "pi_1", Amount: Dollar, Paid: 2 * Dollar}, []Cause{{"acme", "abc", "digest"}, {"payment", "pi_1", "purchase acme 1.000000 2.000000"}}},
 		{RefundCredit{Who: operator, Org: "acme", Lot: "l", Amount: Dollar, Reference: "re_1"}, []Cause{{"payment", "re_1", "refund acme l 1.000000"}}},
 		{RefundCredit{Who: operator, Org: "acme", Lot: "l", Amount: Dollar, Chargeback: true, Reference: "re_1"}, []Cause{{"payment", "re_1", "chargeback acme l 1.000000"}}},
 	} {

@@ -30,7 +30,7 @@ type Record struct {
 	Schema   int
 	At       Instant // strictly increasing over the log, assigned by the writer
 	Actor    string  // who commanded it: operator, key/ID, waybill, stripe
-	Cause    string  // the idempotency key of the command
+	Cause    string  // the idempotency key of the command and, if a caller chose it, a space and the digest of what was asked
 	Data     []byte  // the stored JSON, hashed as it is
 	Event    Event   // Data, decoded
 }

@@ -142,7 +142,7 @@ func (c Admit) decide(d *Draft, at Instant) ([]Event, error) {
 }
 
 func (c Extend) Stream() string { return c.Org }
-func (c Extend) By() By         { return c.Who }
+func (c Extend) By() By         { return c.Who.within() }
 func (c Extend) Once() []Cause  { return nil }
 func (c Extend) decide(d *Draft, at Instant) ([]Event, error) {
 	h, err := d.openHold(c.Org, c.Request)

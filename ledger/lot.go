@@ -48,7 +48,6 @@ type PurchaseCredit struct {
 	Paid      Nano
 	Reference string
 	Expires   Instant
-	Input     string // digest of org, amount and price: the same payment again is the same purchase
 }
 
 // GrantCredit gives promotional credit.
@@ -107,8 +106,9 @@ type CreditExpired struct {
 // CreditRefunded is credit.refunded.
 type CreditRefunded struct {
 	Lot        string `json:"lot"`
-	Taken      Nano   `json:"taken"`         // from the lot's unheld remainder
-	Loss       Nano   `json:"loss,omitzero"` // of a chargeback, what was no longer there
+	Asked      Nano   `json:"asked,omitzero"` // the amount that was asked for; none: all there was
+	Taken      Nano   `json:"taken"`          // from the lot's unheld remainder
+	Loss       Nano   `json:"loss,omitzero"`  // of a chargeback, what was no longer there
 	Chargeback bool   `json:"chargeback,omitzero"`
 	Reference  string `json:"reference"`
 }
@@ -145,7 +145,7 @@ func (d *Draft) mayBuy(org, lot string, amount Nano, expires, at Instant) error 
 func (c PurchaseCredit) Stream() string { return c.Org }
 func (c PurchaseCredit) By() By         { return c.Who }
 func (c PurchaseCredit) Once() []Cause {
-	return append(c.Who.once(c.Org), Cause{"payment", c.Reference, c.Input})
+	return append(c.Who.once(c.Org), purchaseCause(c.Org, c.Reference, c.Amount, c.paid()))
 }
 func (c PurchaseCredit) decide(d *Draft, at Instant) ([]Event, error) {
 	if !validReference(c.Reference) {
@@ -154,14 +154,33 @@ func (c PurchaseCredit) decide(d *Draft, at Instant) ([]Event, error) {
 	if err := d.mayBuy(c.Org, c.Lot, c.Amount, c.Expires, at); err != nil {
 		return nil, err
 	}
-	paid := c.Paid
-	if paid == 0 {
-		paid = c.Amount
-	}
+	paid := c.paid()
 	if paid < 0 || paid > maxCredit {
 		return nil, refuse(CodeInvalid, "price paid %s: not negative and at most %s dollars", paid, maxCredit)
 	}
 	return []Event{&CreditPurchased{c.Lot, c.Amount, paid, c.Reference, c.Expires}}, nil
+}
+
+// paid is the price: the amount, unless it is given.
+func (c PurchaseCredit) paid() Nano {
+	if c.Paid == 0 {
+		return c.Amount
+	}
+	return c.Paid
+}
+
+// purchaseCause is a payment's: the same payment again is the same purchase, and one of other figures is a conflict.
+func purchaseCause(org, reference string, amount, paid Nano) Cause {
+	return Cause{"payment", reference, "purchase " + org + " " + amount.String() + " " + paid.String()}
+}
+
+// refundCause is likewise that of a payment's return. A refund and a chargeback under one reference are two things.
+func refundCause(org, lot, reference string, asked Nano, chargeback bool) Cause {
+	what := "refund "
+	if chargeback {
+		what = "chargeback "
+	}
+	return Cause{"payment", reference, what + org + " " + lot + " " + asked.String()}
 }
 
 func (c GrantCredit) Stream() string { return c.Org }
@@ -190,11 +209,7 @@ func (d *Draft) openLot(org, lot string) (l Lot, unheld Nano, err error) {
 func (c RefundCredit) Stream() string { return c.Org }
 func (c RefundCredit) By() By         { return c.Who }
 func (c RefundCredit) Once() []Cause {
-	what := "refund "
-	if c.Chargeback {
-		what = "chargeback "
-	}
-	return append(c.Who.once(c.Org), Cause{"payment", c.Reference, what + c.Org + " " + c.Lot + " " + c.Amount.String()})
+	return append(c.Who.once(c.Org), refundCause(c.Org, c.Lot, c.Reference, c.Amount, c.Chargeback))
 }
 func (c RefundCredit) decide(d *Draft, _ Instant) ([]Event, error) {
 	l, unheld, err := d.openLot(c.Org, c.Lot)
@@ -216,7 +231,7 @@ func (c RefundCredit) decide(d *Draft, _ Instant) ([]Event, error) {
 			return nil, refuse(CodeInvalid, "a chargeback of %s against lot %s, which cost %s", amount, l.ID, l.Paid)
 		}
 		taken := min(amount, unheld)
-		e := []Event{&CreditRefunded{l.ID, taken, amount - taken, true, c.Reference}}
+		e := []Event{&CreditRefunded{l.ID, c.Amount, taken, amount - taken, true, c.Reference}}
 		if amount > taken && !d.org(c.Org).Suspended {
 			e = append(e, &OrgSuspended{Reason: "chargeback"})
 		}
@@ -232,7 +247,7 @@ func (c RefundCredit) decide(d *Draft, _ Instant) ([]Event, error) {
 	if amount == 0 || amount > unheld {
 		return nil, refuse(CodeConflict, "lot %s has %s left that nobody holds: a refund cannot take %s", l.ID, unheld, amount)
 	}
-	return []Event{&CreditRefunded{Lot: l.ID, Taken: amount, Reference: c.Reference}}, nil
+	return []Event{&CreditRefunded{Lot: l.ID, Asked: c.Amount, Taken: amount, Reference: c.Reference}}, nil
 }
 
 func (c AdjustCredit) Stream() string { return c.Org }

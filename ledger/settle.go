@@ -149,7 +149,7 @@ func (e *RequestSettled) Billing() string {
 }
 
 func (c Settle) Stream() string { return c.Org }
-func (c Settle) By() By         { return c.Who }
+func (c Settle) By() By         { return c.Who.within() }
 func (c Settle) Once() []Cause  { return nil }
 func (c Settle) decide(d *Draft, _ Instant) ([]Event, error) {
 	h, err := d.openHold(c.Org, c.Request)
@@ -193,7 +193,7 @@ func (d *Draft) absorbed(h *Hold, attempts []Attempt) Nano {
 }
 
 func (c Void) Stream() string { return c.Org }
-func (c Void) By() By         { return c.Who }
+func (c Void) By() By         { return c.Who.within() }
 func (c Void) Once() []Cause  { return nil }
 func (c Void) decide(d *Draft, _ Instant) ([]Event, error) {
 	h, err := d.openHold(c.Org, c.Request)

@@ -63,8 +63,8 @@ func storyOrgs(step func(int, ...Command)) {
 		SubscribePlan{operator, "acme", "teams"},
 		SubscribePlan{operator, "acme", "starter"}, // waits for the period's end
 		CancelPlan{operator, "cyan"},
-		PurchaseCredit{By{Actor: "stripe", Cause: "evt_1"}, "acme", "lot-1", 25 * Dollar, 24 * Dollar, "pi_3Qa", instant("2027-11-01"), "d1"},
-		PurchaseCredit{By{Actor: "stripe", Cause: "evt_2"}, "cyan", "lot-1", Dollar / 100, 0, "pi_3Qb", 0, "d2"},
+		PurchaseCredit{By{Actor: "stripe", Cause: "evt_1"}, "acme", "lot-1", 25 * Dollar, 24 * Dollar, "pi_3Qa", instant("2027-11-01")},
+		PurchaseCredit{By{Actor: "stripe", Cause: "evt_2"}, "cyan", "lot-1", Dollar / 100, 0, "pi_3Qb", 0},
 		GrantCredit{operator, "acme", "lot-2", Dollar / 100, -1, instant("2026-11-20")},
 		AdjustCredit{operator, "acme", "lot-1", -Dollar / 2, "correction"},
 		RefundCredit{operator, "acme", "lot-1", 4 * Dollar, false, "re_1"})

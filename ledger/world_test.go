@@ -54,6 +54,12 @@ func (w *world) decide(c Command) (recs []Record, refused error, broken error) {
 			return recs, refused, fmt.Errorf("%s at position %d: %w", recs[i].Type, recs[i].Position, err)
 		}
 	}
+	if refused == nil && len(recs) > 0 {
+		own := slices.IndexFunc(recs, func(r Record) bool { return r.Cause != "due" })
+		if own >= 0 && !slices.Equal(recs[own].Causes(), c.Once()) {
+			return recs, nil, fmt.Errorf("the log tells of the causes %v, and the command of %v", recs[own].Causes(), c.Once())
+		}
+	}
 	var coded *Error
 	if refused != nil && (!errors.As(refused, &coded) || coded.Code == CodeInternal || coded.Code == "") {
 		return recs, refused, fmt.Errorf("an invariant stopped the command: %w", refused)

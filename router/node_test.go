@@ -88,7 +88,7 @@ func (n *node) open(org, plan string) { n.t.Helper(); n.do(ledger.OpenOrg{Org: o
 
 func (n *node) buy(org, lot string, amount ledger.Nano) {
 	n.t.Helper()
-	n.do(ledger.PurchaseCredit{Org: org, Lot: lot, Amount: amount, Paid: amount, Reference: "pay-" + lot, Input: lot})
+	n.do(ledger.PurchaseCredit{Org: org, Lot: lot, Amount: amount, Paid: amount, Reference: "pay-" + lot})
 }
 
 // answer is what a caller got.

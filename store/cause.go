@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"strings"
 
 	"waybill/ledger"
 )
@@ -48,7 +49,8 @@ func of(recs []ledger.Record) string {
 			return id
 		}
 	}
-	return recs[len(recs)-1].Cause
+	key, _, _ := strings.Cut(recs[len(recs)-1].Cause, " ")
+	return key
 }
 
 // firstOf reads what a cause led to, nil if it is new.

@@ -10,8 +10,8 @@ import (
 	"waybill/ledger"
 )
 
-func purchase(reference, input string) ledger.PurchaseCredit {
-	return ledger.PurchaseCredit{Who: operator, Org: "acme", Lot: "lot-" + reference, Amount: 25 * ledger.Dollar, Reference: reference, Input: input}
+func purchase(reference string, dollars ledger.Nano) ledger.PurchaseCredit {
+	return ledger.PurchaseCredit{Who: operator, Org: "acme", Lot: "lot-" + reference, Amount: dollars * ledger.Dollar, Reference: reference}
 }
 
 // TestOncePerPayment: one payment credits once, whatever the number of calls, their order, and a restart between them.
@@ -26,7 +26,7 @@ func TestOncePerPayment(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 100 {
 			wg.Go(func() {
-				r, err := s.Execute(ctx, purchase(fmt.Sprintf("pay-%d", i%2), "25"))
+				r, err := s.Execute(ctx, purchase(fmt.Sprintf("pay-%d", i%2), 25))
 				mu.Lock()
 				defer mu.Unlock()
 				if err != nil || len(r.Records) != 1 || r.Records[0].Type != "credit.purchased" {
@@ -61,10 +61,10 @@ func TestCauseConflict(t *testing.T) {
 		a.Who.Cause, a.Who.Input = key, input
 		return a
 	}
-	keyed := purchase("pay-2", "25")
+	keyed := purchase("pay-2", 25)
 	keyed.Who = ledger.By{Actor: "operator", Cause: "buy-1", Input: "25"}
 	orders := commanded(call("r1", "once", "hello"), call("r2", "once", "hello"), call("r3", "once", "other"),
-		purchase("pay-1", "25"), purchase("pay-1", "30"), keyed)
+		purchase("pay-1", 25), purchase("pay-1", 30), keyed)
 	check := func(when string, a []answer) {
 		t.Helper()
 		var e *ledger.Error
@@ -90,7 +90,7 @@ func TestCauseConflict(t *testing.T) {
 
 	// One cause that is known and one that contradicts is a conflict, in either order.
 	mixed := keyed
-	mixed.Reference, mixed.Input = "pay-1", "30"
+	mixed.Reference, mixed.Amount = "pay-1", 30*ledger.Dollar
 	other := keyed
 	other.Who.Input = "26"
 	for _, c := range []ledger.Command{mixed, other} {

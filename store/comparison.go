@@ -77,9 +77,11 @@ func (c *comparison) open(ctx context.Context) error {
 		return nil
 	}
 	for _, t := range []table{requestsTable, extensionsTable, attemptsTable, entriesTable} {
-		if c.cursors[t.name], err = openCursor(ctx, c.tx, t); err != nil {
+		cu, err := openCursor(ctx, c.tx, t)
+		if err != nil {
 			return err
 		}
+		c.cursors[t.name] = cu
 	}
 	return nil
 }

@@ -9,39 +9,28 @@ import (
 	"waybill/ledger"
 )
 
-// receipts holds the table causes against the log. A row must name exactly the events of one command, with the cause that
-// they record; every payment must have its row. Which other causes were a caller's own, and what was asked under them, is in no
-// event: such a row's absence and its input cannot be told.
+// receipts holds the table causes against the log. A row must name exactly the events of one command and what they record
+// of its cause; and there must be as many rows as the log's commands have used up causes.
 type receipts struct {
-	payments map[string]uint64 // by reference, where it was credited or returned
+	used int            // causes, by the log
+	last *ledger.Record // the one before the next
 }
-
-func newReceipts() *receipts { return &receipts{payments: map[string]uint64{}} }
 
 func (c *receipts) add(r *ledger.Record) {
-	if ref := reference(r.Event); ref != "" {
-		c.payments[ref] = r.Position
+	if c.last == nil || !continues(c.last, r) {
+		c.used += len(r.Causes())
 	}
-}
-
-func reference(e ledger.Event) string {
-	switch e := e.(type) {
-	case *ledger.CreditPurchased:
-		return e.Reference
-	case *ledger.CreditRefunded:
-		return e.Reference
-	}
-	return ""
+	c.last = r
 }
 
 // span is a row of causes.
 type span struct {
-	scope, key  string
+	ledger.Cause
 	first, last int64
 }
 
 func (c *receipts) compare(ctx context.Context, q querier, head uint64, differ func(Difference)) error {
-	spans, err := c.read(ctx, q, head, differ)
+	rows, spans, err := c.read(ctx, q, head, differ)
 	if err != nil {
 		return err
 	}
@@ -54,48 +43,67 @@ func (c *receipts) compare(ctx context.Context, q querier, head uint64, differ f
 			differ(s.difference(column, want, found))
 		}
 	}
-	for ref, position := range c.payments {
-		differ(Difference{position, "causes", "payment " + ref, "", "there", "missing"})
+	if rows < c.used {
+		return c.missing(ctx, q, differ)
 	}
 	return nil
 }
 
+// missing names the causes that have no row. It is a look at the whole log, for when it is known that some are missing.
+func (c *receipts) missing(ctx context.Context, q querier, differ func(Difference)) error {
+	for after := uint64(0); ; {
+		recs, err := records(ctx, q, "SELECT "+recordColumns+" FROM events WHERE position > ? ORDER BY position LIMIT 2000", int64(after))
+		if err != nil || len(recs) == 0 {
+			return err
+		}
+		for i := range recs {
+			r := &recs[i]
+			after = r.Position
+			for _, cause := range r.Causes() {
+				var n int
+				if err := q.QueryRowContext(ctx, "SELECT count(*) FROM causes WHERE key = ? AND scope IN (?, ?)", cause.Key, cause.Scope, ledger.Platform).Scan(&n); err != nil {
+					return err
+				}
+				if n == 0 {
+					differ(Difference{r.Position, "causes", cause.Scope + " " + cause.Key, "", "there", "missing"})
+				}
+			}
+		}
+	}
+}
+
 // read goes through the table and leaves the rows that need a look at more than one event.
-func (c *receipts) read(ctx context.Context, q querier, head uint64, differ func(Difference)) (spans []span, err error) {
-	rows, err := q.QueryContext(ctx, `SELECT c.scope, c.key, c.first, c.last, coalesce(e.stream, ''), coalesce(e.cause, ''),
+func (c *receipts) read(ctx context.Context, q querier, head uint64, differ func(Difference)) (n int, spans []span, err error) {
+	rows, err := q.QueryContext(ctx, `SELECT c.scope, c.key, c.input, c.first, c.last, coalesce(e.stream, ''), coalesce(e.cause, ''),
 		coalesce((b.stream, b.cause) = (e.stream, e.cause), 0) + coalesce((a.stream, a.cause) = (e.stream, e.cause), 0)
 		FROM causes c LEFT JOIN events e ON e.position = c.last LEFT JOIN events b ON b.position = c.first - 1
 		LEFT JOIN events a ON a.position = c.last + 1`)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var s span
 		var stream, cause string
 		var neighbours int // that may be of the same command
-		if err := rows.Scan(&s.scope, &s.key, &s.first, &s.last, &stream, &cause, &neighbours); err != nil {
-			return nil, err
+		if err := rows.Scan(&s.Scope, &s.Key, &s.Input, &s.first, &s.last, &stream, &cause, &neighbours); err != nil {
+			return 0, nil, err
 		}
-		if s.scope == "payment" {
-			delete(c.payments, s.key)
-		}
+		n++
 		switch {
 		case s.last < 1 || uint64(s.last) > head:
 			differ(s.difference("last", fmt.Sprintf("a position up to %d", head), strconv.FormatInt(s.last, 10)))
 		case s.first < 1 || s.first > s.last:
 			differ(s.difference("first", fmt.Sprintf("a position up to %d", s.last), strconv.FormatInt(s.first, 10)))
-		case s.first != s.last || s.scope != stream || neighbours > 0:
+		case s.first != s.last || s.Scope != stream || neighbours > 0 || s.Key+" "+s.Input != cause:
 			spans = append(spans, s)
-		case s.key != cause:
-			differ(s.difference("key", cause, s.key))
 		}
 	}
-	return spans, rows.Err()
+	return n, spans, rows.Err()
 }
 
 func (s span) difference(column, want, found string) Difference {
-	return Difference{uint64(max(1, min(s.first, s.last))), "causes", s.scope + " " + s.key, column, want, found}
+	return Difference{uint64(max(1, min(s.first, s.last))), "causes", s.Scope + " " + s.Key, column, want, found}
 }
 
 // wrong compares a row with the records of its span and one neighbour on either side.
@@ -132,23 +140,28 @@ func (s span) wrong(recs []ledger.Record) (column, want, found string) {
 	return s.misnamed(&own[0])
 }
 
-// misnamed compares scope and key with the first event that the command itself led to.
+// misnamed compares the row with the causes that the command's first own event has used up.
 func (s span) misnamed(r *ledger.Record) (column, want, found string) {
-	scope := r.Stream
-	if r.Type == (&ledger.OrgOpened{}).Type() {
-		scope = ledger.Platform
+	used := r.Causes()
+	if len(used) == 0 {
+		return "key", "no cause", s.Key
+	}
+	near := used[0]
+	for _, c := range used {
+		if c == s.Cause {
+			return "", "", ""
+		}
+		if c.Scope == s.Scope {
+			near = c
+		}
 	}
 	switch {
-	case s.scope == "payment":
-		if ref := reference(r.Event); ref != s.key {
-			return "key", strconv.Quote(ref), s.key
-		}
-	case s.scope != scope:
-		return "scope", scope, s.scope
-	case s.key != r.Cause:
-		return "key", r.Cause, s.key
+	case near.Scope != s.Scope:
+		return "scope", near.Scope, s.Scope
+	case near.Key != s.Key:
+		return "key", near.Key, s.Key
 	}
-	return "", "", ""
+	return "input", near.Input, s.Input
 }
 
 // continues tells whether b came from the same command as a.

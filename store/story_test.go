@@ -148,9 +148,9 @@ func tried(n int, leg ledger.Choice, o ledger.Outcome) ledger.Attempt {
 // kind of resolution, refund and chargeback, a month that ends, and two requests that are still open.
 func (y *story) tell() {
 	y.Helper()
-	y.do(ledger.PurchaseCredit{Who: asked("buy-1"), Org: "acme", Lot: "l1", Amount: 50 * ledger.Dollar, Paid: 50 * ledger.Dollar, Reference: "pi_1", Input: "acme 50"})
+	y.do(ledger.PurchaseCredit{Who: asked("buy-1"), Org: "acme", Lot: "l1", Amount: 50 * ledger.Dollar, Paid: 50 * ledger.Dollar, Reference: "pi_1"})
 	y.do(ledger.GrantCredit{Who: asked("grant-1"), Org: "acme", Lot: "l2", Amount: 2 * ledger.Dollar, Expires: ledger.InstantOf(storyBegins.AddDate(0, 0, 20))})
-	y.do(ledger.PurchaseCredit{Who: unasked("buy-2"), Org: "gamma", Lot: "l1", Amount: 10 * ledger.Dollar, Paid: 10 * ledger.Dollar, Reference: "pi_2", Input: "gamma 10"})
+	y.do(ledger.PurchaseCredit{Who: unasked("buy-2"), Org: "gamma", Lot: "l1", Amount: 10 * ledger.Dollar, Paid: 10 * ledger.Dollar, Reference: "pi_2"})
 	y.do(ledger.IssueKey{Who: asked("key-1"), Org: "acme", Key: "k1", Hash: strings.Repeat("ab", 32), Scopes: []ledger.Scope{ledger.ScopeInference}})
 	y.do(ledger.IssueKey{Who: asked("key-2"), Org: "acme", Key: "k2", Hash: strings.Repeat("cd", 32), Scopes: []ledger.Scope{ledger.ScopeAdmin}})
 	y.do(ledger.RevokeKey{Who: asked("key-3"), Org: "acme", Key: "k2"})

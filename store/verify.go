@@ -122,13 +122,13 @@ type verification struct {
 	hashes   []byte // reused: the row of the tree as it should be
 	fold     *refold
 	traces   *traces
-	causes   *receipts
+	causes   receipts
 
 	differences []Difference
 }
 
 func newVerification(opt VerifyOptions, reports *comparison) *verification {
-	return &verification{opt: opt, reports: reports, versions: map[string]uint64{}, fold: newRefold(), traces: newTraces(), causes: newReceipts()}
+	return &verification{opt: opt, reports: reports, versions: map[string]uint64{}, fold: newRefold(), traces: newTraces()}
 }
 
 // finish walks what came since, and compares the tables, in one snapshot.
