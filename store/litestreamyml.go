@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -117,9 +116,14 @@ func (f *ReplicatedFile) keep(own, all snapshots) {
 	f.Retention = first(own.retention, all.retention, retention)
 }
 
-func first(said ...time.Duration) time.Duration {
-	i := slices.IndexFunc(said, func(d time.Duration) bool { return d != 0 })
-	return said[i]
+func first(own, all, otherwise time.Duration) time.Duration {
+	if own != 0 {
+		return own
+	}
+	if all != 0 {
+		return all
+	}
+	return otherwise
 }
 
 // distinct holds two databases apart: in one folder their files would overwrite each other.

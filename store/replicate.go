@@ -1,13 +1,10 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -32,6 +29,7 @@ type Replication struct {
 	wanted chan struct{} // somebody waits
 	stop   chan struct{}
 	done   chan struct{} // the goroutine has ended
+	ended  chan struct{} // so has Close: no round follows
 
 	mu        sync.Mutex
 	closed    bool
@@ -47,22 +45,27 @@ type replicated struct {
 	ReplicatedFile
 	db    *litestream.DB
 	store *litestream.Store
-	seen  uint64    // transaction id after the last round
-	moved time.Time // when it last changed
+
+	seen      uint64    // transaction id after the last round
+	moved     time.Time // when it last changed
+	inspected time.Time // when the replica was last found whole
 }
 
 const (
 	// retryRound is the pause after a round that failed; it doubles up to retryRounds.
 	retryRound  = 100 * time.Millisecond
 	retryRounds = 10 * time.Second
+	// inspectReplica is how often a round looks whether the replica is whole: it lists all its files.
+	inspectReplica = time.Minute
 )
 
 // ErrNotReplicating is the answer to who waits for a replica that is closed.
 var ErrNotReplicating = errors.New("replication has ended")
 
 // Replicate starts to replicate files, which are those that the configuration names. It is called before they are opened, and
-// closed after they are closed: a Litestream that opens or closes a file that this process has open drops its locks.
-// A node that opens them must leave their checkpoints alone.
+// closed after they are closed: Litestream holds a plain handle on each, and when a process closes any handle on a file,
+// POSIX takes all its locks on that file away, SQLite's too. A node that opens them must leave their checkpoints alone. A replica
+// that is out of reach is no error here: the rounds go on trying.
 func Replicate(ctx context.Context, c *ReplicaConfig, files ...string) (*Replication, error) {
 	if err := c.names(files); err != nil {
 		return nil, err
@@ -73,7 +76,7 @@ func Replicate(ctx context.Context, c *ReplicaConfig, files ...string) (*Replica
 	}
 	log = slog.New(quiet{log.Handler()})
 	r := &Replication{interval: c.Databases[0].SyncInterval, wanted: make(chan struct{}, 1), stop: make(chan struct{}),
-		done: make(chan struct{}), news: make(chan struct{})}
+		done: make(chan struct{}), ended: make(chan struct{}), news: make(chan struct{})}
 	r.run, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	levels := litestream.CompactionLevels{{Level: 0}}
 	for i, d := range c.Levels {
@@ -81,10 +84,11 @@ func Replicate(ctx context.Context, c *ReplicaConfig, files ...string) (*Replica
 	}
 	for _, f := range c.Databases {
 		d := newReplicated(f, levels, c.L0Retention, log)
-		if err := d.store.Open(ctx); err != nil {
+		r.dbs = append(r.dbs, d)
+		if err := d.start(ctx); err != nil {
+			r.cancel()
 			return nil, errors.Join(fmt.Errorf("replicating %s: %w", f.Path, err), r.closeStores(ctx))
 		}
-		r.dbs = append(r.dbs, d)
 		r.interval = min(r.interval, f.SyncInterval)
 	}
 	go r.rounds()
@@ -153,6 +157,7 @@ func (r *Replication) Close(ctx context.Context) error {
 	r.closed = true
 	r.mu.Unlock()
 	close(r.stop)
+	defer close(r.ended)
 	unhang := context.AfterFunc(ctx, r.cancel)
 	defer unhang()
 	select {
@@ -213,47 +218,4 @@ func (r *Replication) Status(ctx context.Context) ([]ReplicaStatus, error) {
 		all = append(all, one)
 	}
 	return all, nil
-}
-
-// truncate takes into the database what its WAL holds, and empties that. A snapshot being taken makes Litestream leave
-// it, without an error: then the WAL still begins as before, and it is tried again.
-func (r *Replication) truncate(ctx context.Context, path string) error {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(r.dbs, func(d *replicated) bool { return d.Path == abs })
-	if i < 0 {
-		return fmt.Errorf("%s is not replicated", path)
-	}
-	for pause := 5 * time.Millisecond; pause < time.Second; pause *= 2 {
-		before, err := walHeader(abs)
-		if err != nil {
-			return err
-		}
-		if err := r.dbs[i].db.Checkpoint(ctx, litestream.CheckpointModeTruncate); err != nil {
-			return fmt.Errorf("the checkpoint of %s: %w", path, err)
-		}
-		after, err := walHeader(abs)
-		if err != nil || !bytes.Equal(before, after) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the checkpoint of %s: %w", path, ctx.Err())
-		case <-time.After(pause):
-		}
-	}
-	return fmt.Errorf("the checkpoint of %s: it is in use, and its WAL keeps old bytes until the next one", path)
-}
-
-// walHeader is the head of a WAL, whose salts change with each restart of it. The file holds no locks, so opening
-// it is safe; the database's own file must not be.
-func walHeader(path string) ([]byte, error) {
-	f, err := os.Open(path + "-wal")
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, litestream.WALHeaderSize))
 }

@@ -212,6 +212,11 @@ func TestReplicationOfAShortRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, d := range r.dbs {
+		if !d.attached() {
+			t.Errorf("Litestream has not opened %s: it would do so while others have it open", d.Path)
+		}
+	}
 	if err := r.Close(t.Context()); err != nil { // before any round
 		t.Fatal(err)
 	}
@@ -252,80 +257,6 @@ func TestWaitsShareRounds(t *testing.T) {
 	wg.Wait()
 	if n := r.begun - before; n < 1 || n > 100 {
 		t.Errorf("300 waits took %d rounds", n)
-	}
-}
-
-// Who waits when the end comes is answered by the last round.
-func TestLastRoundAnswersWaits(t *testing.T) {
-	_, replica, c := small(t)
-	if err := errors.Join(os.Remove(replica), os.WriteFile(replica, nil, 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	r := replicate(t, c)
-	waiting := make(chan error)
-	go func() { waiting <- r.SyncTo(t.Context()) }()
-	eventually(t, "rounds fail", func() bool {
-		status, err := r.Status(t.Context())
-		return err == nil && status[0].Err != nil && status[0].Local > 0
-	})
-	if err := errors.Join(os.Remove(replica), r.Close(t.Context()), <-waiting); err != nil {
-		t.Error(err)
-	}
-}
-
-// A replica that cannot be reached keeps its waits waiting, blocks nobody else, and is caught up once it is there again.
-func TestReplicaOutOfReach(t *testing.T) {
-	dir, replica, c := small(t)
-	if err := errors.Join(os.Remove(replica), os.WriteFile(replica, nil, 0o600)); err != nil { // a file where the folder was
-		t.Fatal(err)
-	}
-	var log bytes.Buffer
-	c.Log = slog.New(slog.NewTextHandler(&log, nil))
-	r := replicate(t, c)
-	s := reopen(t, Options{Dir: dir, Replicated: true})
-	must(t, s, admit("acme", "r1"), settle("acme", "r1"))
-	ctx, cancel := context.WithTimeout(t.Context(), 250*time.Millisecond)
-	defer cancel()
-	err := r.SyncTo(ctx)
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), replica) || !strings.Contains(err.Error(), "not a directory") {
-		t.Errorf("got %v, want the deadline and the last failure", err)
-	}
-	if status, err := r.Status(t.Context()); err != nil || status[0].InSync || status[0].Err == nil || !status[0].SyncedAt.IsZero() {
-		t.Errorf("the status is %+v, %v", status, err)
-	}
-	must(t, s, admit("acme", "r2"), settle("acme", "r2"))
-	waiting := make(chan error)
-	go func() { waiting <- r.SyncTo(t.Context()) }()
-	if err := os.Remove(replica); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-waiting; err != nil {
-		t.Fatal(err)
-	}
-	if got, want := headOf(t, restored(t, replica)), headOf(t, dir); got != want {
-		t.Errorf("the replica is at %d, the log at %d", got, want)
-	}
-	over, cancel2 := context.WithCancel(t.Context())
-	cancel2()
-	if _, err := r.Status(over); !errors.Is(err, context.Canceled) {
-		t.Errorf("asking when it is over: %v", err)
-	}
-	status, err := r.Status(t.Context())
-	if err != nil || !status[0].InSync || status[0].Err != nil {
-		t.Errorf("the status is %+v, %v", status, err)
-	}
-	synced(t, r) // who comes now does not wait for the interval
-
-	if err := errors.Join(os.RemoveAll(replica), os.WriteFile(replica, nil, 0o600)); err != nil {
-		t.Fatal(err)
-	}
-	must(t, s, admit("acme", "r3"))
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	start := time.Now()
-	if err := r.Close(t.Context()); err == nil || !strings.Contains(err.Error(), replica) || time.Since(start) > 10*time.Second {
-		t.Errorf("closing, after %v: %v", time.Since(start), err)
 	}
 }
 

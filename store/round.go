@@ -19,19 +19,20 @@ func (r *Replication) SyncTo(ctx context.Context) error {
 	case r.wanted <- struct{}{}:
 	default: // a round is wanted already, and has not begun
 	}
-	for {
+	for over := false; ; {
 		r.mu.Lock()
-		succeeded, closed, news, failure := r.succeeded, r.closed, r.news, r.failure
+		succeeded, news, failure := r.succeeded, r.news, r.failure
 		r.mu.Unlock()
 		if succeeded >= need {
 			return nil
 		}
-		if closed {
+		if over {
 			return ErrNotReplicating
 		}
 		select {
 		case <-news:
-		case <-r.stop:
+		case <-r.ended:
+			over = true
 		case <-ctx.Done():
 			if failure != nil {
 				return fmt.Errorf("the replica has not confirmed: %w; the last attempt: %w", context.Cause(ctx), failure)
@@ -90,7 +91,11 @@ func (r *Replication) round() error {
 
 // sync takes one database to its replica, and looks whether it came there.
 func (d *replicated) sync(ctx context.Context, now time.Time) error {
-	if now.Sub(d.moved) > d.Snapshot {
+	if !d.attached() {
+		if err := d.reach(ctx); err != nil {
+			return errors.Join(err, d.checkpoint(ctx))
+		}
+	} else if now.Sub(d.moved) > d.Snapshot {
 		// Old copies go only when a newer one is made, and an idle database makes none: what was deleted last would stay
 		// in its replica for ever. A checkpoint writes a page of Litestream's own.
 		if err := d.db.Checkpoint(ctx, litestream.CheckpointModePassive); err != nil {
@@ -111,5 +116,41 @@ func (d *replicated) sync(ctx context.Context, now time.Time) error {
 	if n := uint64(pos.TXID); n != d.seen {
 		d.seen, d.moved = n, now
 	}
+	if now.Sub(d.inspected) < inspectReplica {
+		return nil
+	}
+	if err := d.inspect(ctx); err != nil {
+		return err
+	}
+	d.inspected = now
 	return nil
+}
+
+// inspect looks whether the replica has a chain of files from nothing up to now. Litestream keeps in mind what it has
+// uploaded and does not look again, so that it would go on adding to a folder that was emptied, or is no longer the one that
+// was mounted there. What lacks its beginning gets a new one: a full copy.
+func (d *replicated) inspect(ctx context.Context) error {
+	if d.restorable(ctx) == nil {
+		return nil
+	}
+	if _, err := d.db.Snapshot(ctx); err != nil {
+		return fmt.Errorf("files are missing in the replica, and a full copy fails: %w", err)
+	}
+	// The next transaction, so that a start finds in the replica how far it is.
+	if err := d.db.Checkpoint(ctx, litestream.CheckpointModePassive); err != nil {
+		return err
+	}
+	if err := d.db.SyncAndWait(ctx); err != nil {
+		return err
+	}
+	return d.restorable(ctx)
+}
+
+func (d *replicated) restorable(ctx context.Context) error {
+	pos, err := d.db.Pos()
+	if err != nil {
+		return err
+	}
+	_, err = litestream.CalcRestorePlan(ctx, d.db.Replica.Client, pos.TXID, time.Time{}, d.db.Logger)
+	return err
 }

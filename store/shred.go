@@ -75,7 +75,9 @@ func (v *Vault) names(ctx context.Context) ([]secretName, error) {
 // has a read transaction open, past which nobody else could, and copies each page first.
 func (v *Vault) flush(ctx context.Context) error {
 	if v.by != nil {
-		return v.by.truncate(ctx, v.path)
+		if err := v.by.truncate(ctx, v.path); !errors.Is(err, errNotAttached) {
+			return err
+		}
 	}
 	var busy, frames, moved int
 	if err := v.db.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &frames, &moved); err != nil {
