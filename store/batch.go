@@ -106,19 +106,10 @@ func (k usageKey) compare(o usageKey) int {
 		cmp.Compare(k.model, o.model), cmp.Compare(k.kind, o.kind))
 }
 
-// batchRows is how many rows of a table one statement writes. Most of what a row costs is the statement around it.
-const batchRows = 16
-
 // batch gathers the values of rows by table, and writes them many rows to a statement.
 type batch struct {
 	insert map[string]inserts
 	rows   map[string][]driver.Value
-}
-
-// inserts are the statements that write one row of a table, and batchRows of them.
-type inserts struct {
-	one, many *stmt
-	columns   int
 }
 
 func (b *batch) put(t table, row []any) {
@@ -131,16 +122,8 @@ func (b *batch) put(t table, row []any) {
 
 func (b *batch) write() error {
 	for name, values := range b.rows {
-		in := b.insert[name]
-		for many := in.columns * batchRows; len(values) >= many; values = values[many:] {
-			if err := in.many.exec(values[:many]...); err != nil {
-				return err
-			}
-		}
-		for ; len(values) > 0; values = values[in.columns:] {
-			if err := in.one.exec(values[:in.columns]...); err != nil {
-				return err
-			}
+		if err := b.insert[name].exec(values); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -148,10 +131,9 @@ func (b *batch) write() error {
 
 // upsert is the statement that writes so many rows: usage adds up, anything else replaces.
 func (t table) upsert(rows int) string {
-	row := "(?" + strings.Repeat(", ?", len(t.columns)-1) + ")"
-	s := "INTO " + t.name + " (" + t.names() + ") VALUES " + row + strings.Repeat(", "+row, rows-1)
+	s := insertOf(t.name, t.names(), len(t.columns), rows)
 	if t.name != usageTable.name {
-		return "INSERT OR REPLACE " + s
+		return strings.Replace(s, "INSERT", "INSERT OR REPLACE", 1)
 	}
 	var sets []string
 	for _, c := range t.columns {
@@ -163,7 +145,7 @@ func (t table) upsert(rows int) string {
 			sets = append(sets, c.name+" = "+c.name+" + excluded."+c.name)
 		}
 	}
-	return "INSERT " + s + " ON CONFLICT DO UPDATE SET " + strings.Join(sets, ", ")
+	return s + " ON CONFLICT DO UPDATE SET " + strings.Join(sets, ", ")
 }
 
 // traceByID gives the latest request of an id, nil if there is none.

@@ -13,14 +13,16 @@ import (
 type journal struct {
 	*conn
 	edge edge
-	row  []byte // reused
-	leaf []byte // reused
+	row  []byte // reused, as are those below
+	leaf []byte
+
+	values, hashes []driver.Value
 
 	replicated     bool // a replicator checkpoints
 	nextCheckpoint int64
 
 	begin, commit, rollback, head, walSize, passive *stmt
-	addEvent, addHashes                             *stmt
+	addEvents, addHashes                            inserts
 	setRow, dropRow, setBalance, dropBalance        *stmt
 	cause, addCause, records                        *stmt
 	nameTaken, setLabel, dropLabel, setNode         *stmt
@@ -34,23 +36,26 @@ func openLog(dsn string, replicated bool) (*journal, error) {
 		return nil, err
 	}
 	l := &journal{conn: c, replicated: replicated, nextCheckpoint: checkpointPages}
+	l.addEvents.columns, l.addHashes.columns = 10, 2
 	for into, query := range map[**stmt]string{
-		&l.begin:       `BEGIN IMMEDIATE`,
-		&l.commit:      `COMMIT`,
-		&l.rollback:    `ROLLBACK`,
-		&l.head:        `SELECT position, at FROM events ORDER BY position DESC LIMIT 1`,
-		&l.walSize:     `PRAGMA wal_checkpoint(NOOP)`,
-		&l.passive:     `PRAGMA wal_checkpoint(PASSIVE)`,
-		&l.addEvent:    `INSERT INTO events (` + recordColumnsOf + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		&l.addHashes:   `INSERT INTO tree (position, hashes) VALUES (?, ?)`,
-		&l.setRow:      `INSERT OR REPLACE INTO state (kind, id, position, data) VALUES (?, ?, ?, ?)`,
-		&l.dropRow:     `DELETE FROM state WHERE kind = ? AND id = ?`,
-		&l.setBalance:  `INSERT OR REPLACE INTO balances (account, unit, amount, position) VALUES (?, ?, ?, ?)`,
-		&l.dropBalance: `DELETE FROM balances WHERE account = ? AND unit = ?`,
-		&l.cause:       `SELECT input, first, last FROM causes WHERE scope = ? AND key = ?`,
-		&l.addCause:    `INSERT INTO causes (scope, key, input, first, last) VALUES (?, ?, ?, ?, ?)`,
-		&l.records:     `SELECT ` + recordColumnsOf + ` FROM events WHERE position BETWEEN ? AND ? ORDER BY position`,
-		&l.nameTaken:   `SELECT id FROM labels WHERE kind = ? AND scope = ? AND name = ?`,
+		&l.begin:          `BEGIN IMMEDIATE`,
+		&l.commit:         `COMMIT`,
+		&l.rollback:       `ROLLBACK`,
+		&l.head:           `SELECT position, at FROM events ORDER BY position DESC LIMIT 1`,
+		&l.walSize:        `PRAGMA wal_checkpoint(NOOP)`,
+		&l.passive:        `PRAGMA wal_checkpoint(PASSIVE)`,
+		&l.addEvents.one:  insertOf("events", recordColumnsOf, 10, 1),
+		&l.addEvents.many: insertOf("events", recordColumnsOf, 10, batchRows),
+		&l.addHashes.one:  insertOf("tree", "position, hashes", 2, 1),
+		&l.addHashes.many: insertOf("tree", "position, hashes", 2, batchRows),
+		&l.setRow:         `INSERT OR REPLACE INTO state (kind, id, position, data) VALUES (?, ?, ?, ?)`,
+		&l.dropRow:        `DELETE FROM state WHERE kind = ? AND id = ?`,
+		&l.setBalance:     `INSERT OR REPLACE INTO balances (account, unit, amount, position) VALUES (?, ?, ?, ?)`,
+		&l.dropBalance:    `DELETE FROM balances WHERE account = ? AND unit = ?`,
+		&l.cause:          `SELECT input, first, last FROM causes WHERE scope = ? AND key = ?`,
+		&l.addCause:       `INSERT INTO causes (scope, key, input, first, last) VALUES (?, ?, ?, ?, ?)`,
+		&l.records:        `SELECT ` + recordColumnsOf + ` FROM events WHERE position BETWEEN ? AND ? ORDER BY position`,
+		&l.nameTaken:      `SELECT id FROM labels WHERE kind = ? AND scope = ? AND name = ?`,
 		&l.setLabel: `INSERT INTO labels (kind, id, scope, name) VALUES (?, ?, ?, ?)
 			ON CONFLICT (kind, id) DO UPDATE SET scope = excluded.scope, name = excluded.name`,
 		&l.dropLabel: `DELETE FROM labels WHERE kind = ? AND id = ?`,
@@ -75,19 +80,25 @@ func (l *journal) end() (position uint64, at ledger.Instant, err error) {
 
 // append writes records and the hashes that they complete.
 func (l *journal) append(recs []ledger.Record) error {
+	if len(recs) == 0 {
+		return nil
+	}
+	l.values, l.hashes, l.row = l.values[:0], l.hashes[:0], l.row[:0]
 	for i := range recs {
 		r := &recs[i]
-		err := l.addEvent.exec(int64(r.Position), r.Stream, int64(r.Version), r.ID[:], string(r.Type), int64(r.Schema), int64(r.At),
+		l.values = append(l.values, int64(r.Position), r.Stream, int64(r.Version), r.ID[:], string(r.Type), int64(r.Schema), int64(r.At),
 			r.Actor, r.Cause, r.Data)
-		if err != nil {
-			return fmt.Errorf("appending event %d: %w", r.Position, err)
-		}
 		h, buf := leafHash(r, l.leaf)
 		l.leaf = buf
-		l.row = l.edge.grow(l.row[:0], r.Position, h)
-		if err := l.addHashes.exec(int64(r.Position), l.row); err != nil {
-			return fmt.Errorf("appending the hashes of event %d: %w", r.Position, err)
-		}
+		start := len(l.row)
+		l.row = l.edge.grow(l.row, r.Position, h)
+		l.hashes = append(l.hashes, int64(r.Position), l.row[start:len(l.row):len(l.row)])
+	}
+	if err := l.addEvents.exec(l.values); err != nil {
+		return fmt.Errorf("appending events from %d on: %w", recs[0].Position, err)
+	}
+	if err := l.addHashes.exec(l.hashes); err != nil {
+		return fmt.Errorf("appending the hashes of events from %d on: %w", recs[0].Position, err)
 	}
 	return nil
 }
