@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -182,6 +183,9 @@ func (b *bench) round(ctx context.Context, round int) error {
 		}
 		b.note(w, "maximum", calls)
 		b.note(w, "cpu", millis(cpu))
+		if w.name == "journalled floor" {
+			continue // it holds an answer back until it is whole: its first byte is its last
+		}
 		first, memory, err := w.streams(ctx, streamCount)
 		if err != nil {
 			return err
@@ -214,7 +218,11 @@ func (b *bench) print() {
 	row := func(name, unit string, value func(string) float64, ratio float64, target string) {
 		fmt.Fprintf(t, "%s, %s\t", name, unit)
 		for _, w := range []string{"direct", "bare floor", "bare floor again", "journalled floor", "waybill"} {
-			fmt.Fprintf(t, "%.2f\t", value(w))
+			if v := value(w); math.IsNaN(v) {
+				fmt.Fprint(t, "-\t")
+			} else {
+				fmt.Fprintf(t, "%.2f\t", v)
+			}
 		}
 		fmt.Fprintf(t, "%.2f\t%s\t\n", ratio, target)
 	}

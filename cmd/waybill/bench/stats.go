@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -14,10 +15,10 @@ func percentile(d []time.Duration, share float64) time.Duration {
 	return d[min(len(d)-1, int(share*float64(len(d))))]
 }
 
-// median of the rounds.
+// median of the rounds, NaN where none measured it.
 func median(v []float64) float64 {
 	if len(v) == 0 {
-		return 0
+		return math.NaN()
 	}
 	v = slices.Clone(v)
 	slices.Sort(v)
