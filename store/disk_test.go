@@ -133,11 +133,13 @@ func TestFull(t *testing.T) {
 // TestFullAtClose: a settlement that cannot be written before the end is refused, not lost in silence.
 func TestFullAtClose(t *testing.T) {
 	o := Options{Dir: t.TempDir(), retry: time.Hour, Ballast: -1}
-	s := newBrim(t, o)
+	s := newNode(t, o, "acme")
 	for n := range 200 {
-		must(t, s.Store, admit("acme", fmt.Sprintf("r-%04d", n)))
+		must(t, s, admit("acme", fmt.Sprintf("r-%04d", n)))
 	}
-	s.limit.Store(1) // SQLite takes it for as many as there are
+	s.Close()
+	o.MaxPages = 1 // SQLite takes it for as many as there are
+	s = reopen(t, o)
 	var orders []*order
 	for n := range 200 {
 		big := settle("acme", fmt.Sprintf("r-%04d", n))
@@ -161,6 +163,7 @@ func TestFullAtClose(t *testing.T) {
 			t.Fatal(a.err)
 		}
 	}
+	o.MaxPages = 0
 	reopen(t, o).View(func(st *ledger.State) {
 		if h := len(st.Holds()); refused == 0 || h != refused {
 			t.Errorf("%d were refused and %d settled, and %d holds are open", refused, kept, h)

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"errors"
+	"iter"
+	"slices"
 	"time"
 
 	"waybill/ledger"
@@ -60,24 +62,36 @@ func (w *writer) mature(ctx context.Context) {
 	w.mu.Unlock()
 }
 
-// dueBy gives the orgs that fall due by an instant.
+// dueBy gives the orgs that fall due by an instant, in the order of their ids.
 func (w *writer) dueBy(now ledger.Instant) (orgs []string) {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
-	for _, o := range w.state.Orgs() {
+	for o := range w.orgs() {
 		if at := o.Due(); at != 0 && at <= now {
 			orgs = append(orgs, o.ID)
 		}
 	}
+	slices.Sort(orgs)
 	return orgs
 }
 
 // nextDue is the earliest instant after now at which an org falls due; its caller holds the lock.
 func (w *writer) nextDue(now ledger.Instant) (next ledger.Instant) {
-	for _, o := range w.state.Orgs() {
+	for o := range w.orgs() {
 		if at := o.Due(); at > now {
 			next = sooner(next, at)
 		}
 	}
 	return next
+}
+
+// orgs yields every org in no order: to sort them all would hold up the writer where there are many.
+func (w *writer) orgs() iter.Seq[*ledger.Org] {
+	return func(yield func(*ledger.Org) bool) {
+		for _, row := range w.state.Rows() {
+			if o, ok := row.(*ledger.Org); ok && !yield(o) {
+				return
+			}
+		}
+	}
 }
