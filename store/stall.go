@@ -2,7 +2,6 @@ package store
 
 import (
 	"errors"
-	"io/fs"
 	"math"
 	"os"
 	"sync/atomic"
@@ -94,10 +93,7 @@ func (b *ballast) spare() bool {
 }
 
 // drop gives the space back, and tells whether there was any.
-func (b *ballast) drop() bool {
-	err := os.Remove(b.path)
-	return err == nil || !errors.Is(err, fs.ErrNotExist)
-}
+func (b *ballast) drop() bool { return os.Remove(b.path) == nil }
 
 // fill writes a file full, for where space cannot be reserved otherwise.
 func fill(f *os.File, size int64) error {
