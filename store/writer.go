@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -116,6 +117,12 @@ func (w *writer) take() (orders []*order, open bool) {
 		return orders, true
 	}
 	orders, w.kept = w.kept, nil
+	// Callers that are ready to queue do so first, as long as each turn brings more: under load they share the commit, and
+	// where there are none this is free. It is no linger: nobody is waited for who is not running already.
+	for queued := -1; queued < len(w.queue); {
+		queued = len(w.queue)
+		runtime.Gosched()
+	}
 	for open {
 		orders = append(orders, o)
 		if len(orders) >= w.groupOf {
