@@ -75,5 +75,10 @@ type Receipt struct {
 	Repeated bool     // the cause was known: these are the records of the first time
 }
 
-// Position is that of the receipt's last event.
-func (r Receipt) Position() uint64 { return r.Records[len(r.Records)-1].Position }
+// Position is that of the receipt's last event, 0 if nothing was to be done.
+func (r Receipt) Position() uint64 {
+	if len(r.Records) == 0 {
+		return 0
+	}
+	return r.Records[len(r.Records)-1].Position
+}

@@ -251,8 +251,8 @@ func (s *State) Merge(d *Draft) {
 	d.plans.merge()
 	d.models.merge()
 	d.prices.merge()
-	for org := range wallets {
-		s.indexWallet(org)
+	if len(wallets) > 0 {
+		s.indexWallets(wallets)
 	}
 	clear(d.touchedRows)
 	clear(d.touchedBalances)

@@ -66,6 +66,9 @@ const (
 	RuleCaptureHeld Rule = "capture_held" // the org owes the whole hold
 )
 
+// maxMemo bounds what the memo of skipped cost adds up to over all orgs: eight billion dollars.
+const maxMemo = 8_000_000_000 * Dollar
+
 // Interrupt resolves a request that was open when the node stopped.
 type Interrupt struct {
 	Org     string
@@ -168,7 +171,9 @@ func (c Settle) decide(d *Draft, _ Instant) ([]Event, error) {
 	}
 	if h.Leg.Kind == BYOK {
 		e.Charged = Rates{}
-		e.Skipped, e.SkipReason = e.ListCost, string(BYOK)
+		// An org may run its own upstream, and that may report anything: the memo stops before it could overflow.
+		seen := Nano(-d.balance(houseBYOK, USD))
+		e.Skipped, e.SkipReason = min(e.ListCost, max(0, maxMemo-seen)), string(BYOK)
 		return []Event{e}, nil
 	}
 	cp := d.capture(h, d.org(c.Org), e.Charged, u)

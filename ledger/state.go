@@ -218,9 +218,11 @@ func (s *State) Seal(head uint64, at Instant, versions map[string]uint64) {
 	for _, k := range s.keys {
 		s.indexKey(nil, k)
 	}
+	orgs := map[string]bool{}
 	for _, c := range s.credentials {
-		s.indexWallet(c.Org)
+		orgs[c.Org] = true
 	}
+	s.indexWallets(orgs)
 	for _, m := range s.models {
 		s.indexModel(m)
 	}
@@ -240,15 +242,18 @@ func (s *State) indexKey(old, k *Key) {
 	}
 }
 
-func (s *State) indexWallet(org string) {
-	var w []*Credential
+// indexWallets sorts the credentials of some orgs anew.
+func (s *State) indexWallets(orgs map[string]bool) {
+	wallets := map[string][]*Credential{}
 	for _, c := range s.credentials {
-		if c.Org == org {
-			w = append(w, c)
+		if orgs[c.Org] {
+			wallets[c.Org] = append(wallets[c.Org], c)
 		}
 	}
-	slices.SortFunc(w, byUse)
-	s.wallets[org] = w
+	for org := range orgs {
+		slices.SortFunc(wallets[org], byUse)
+		s.wallets[org] = wallets[org]
+	}
 }
 
 func (s *State) indexModel(m *Model) {

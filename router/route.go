@@ -77,7 +77,7 @@ func (v Supply) named(asked string) (*ledger.Model, error) {
 	// A provider's model that the catalogue does not list is open on the org's own credential.
 	provider, id, ok := strings.Cut(asked, "/")
 	own := slices.ContainsFunc(v.Own, func(c *ledger.Credential) bool { return c.Provider == provider })
-	if ok && own && id != "" && v.Model(asked) == nil && len(asked) <= 128 {
+	if ok && own && id != "" && v.Model(asked) == nil && len(asked) <= 128 && !strings.ContainsFunc(asked, func(c rune) bool { return c <= ' ' || c > '~' }) {
 		return &ledger.Model{Name: asked, Provider: provider, ID: id, Features: []string{ledger.FeatureChat, ledger.FeatureSampling}}, nil
 	}
 	return nil, &ledger.Error{Code: ledger.CodeUnknownModel, Message: "model \"" + asked + "\" is not in the catalogue: see GET /v1/models"}

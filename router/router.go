@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"waybill/ledger"
@@ -114,7 +115,10 @@ func (r *run) admit(lane ledger.Lane, leg Leg) error {
 }
 
 // asked is the model as the caller named it, cut to what the log takes.
-func (r *run) asked() string { return r.task.Request.Model[:min(len(r.task.Request.Model), 128)] }
+func (r *run) asked() string {
+	name := r.task.Request.Model
+	return strings.ToValidUTF8(name[:min(len(name), 128)], "")
+}
 
 // refused decides what a leg that the ledger would not admit means: the end, or a leg passed over.
 func (r *run) refused(leg Leg, err error) (done bool, failure *Failure) {

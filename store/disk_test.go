@@ -227,8 +227,18 @@ func TestCrash(t *testing.T) {
 	ctx, orgs := context.Background(), orgNames(5)
 	o := Options{Dir: t.TempDir()}
 	s := newNode(t, o, orgs...)
-	writing := make(chan struct{})
-	go func() { defer close(writing); grow(t, s, orgs, 12_000) }()
+	enough, writing := make(chan struct{}), make(chan struct{})
+	go func() { // however slow the copying is, there is a load to copy under
+		defer close(writing)
+		for {
+			select {
+			case <-enough:
+				return
+			default:
+				grow(t, s, orgs, 1000)
+			}
+		}
+	}()
 	for range 5 {
 		var acknowledged uint64
 		s.View(func(st *ledger.State) { acknowledged, _ = st.Head() })
@@ -246,6 +256,7 @@ func TestCrash(t *testing.T) {
 		must(t, c, admit(orgs[0], "after-the-crash"))
 		c.Close()
 	}
+	close(enough)
 	<-writing
 }
 
