@@ -96,6 +96,9 @@ func TestFull(t *testing.T) {
 	if err := s.SetNodeValue(ctx, "a", nil); refusal(err) != ledger.CodeUnavailable {
 		t.Errorf("another write while the disk is full: %v", err)
 	}
+	if err := s.Stalled(); refusal(err) != ledger.CodeUnavailable {
+		t.Errorf("a full disk is no stall: %v", err)
+	}
 	s.View(func(st *ledger.State) {
 		if len(st.Holds()) == 0 {
 			t.Error("the limit was not felt")
@@ -115,8 +118,8 @@ func TestFull(t *testing.T) {
 	for err = unavailable("not yet"); refusal(err) == ledger.CodeUnavailable; n++ {
 		_, err = s.Execute(ctx, admit("acme", admitted(n)))
 	}
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || s.Stalled() != nil {
+		t.Fatal(err, s.Stalled())
 	}
 	if info, err := os.Stat(filepath.Join(o.Dir, "ballast")); err != nil || info.Size() != 1<<20 {
 		t.Errorf("the ballast afterwards: %v, %v", info, err)

@@ -222,6 +222,14 @@ func (s *Store) View(see func(*ledger.State)) {
 // Changed gives a channel that is closed once the log has an event after a position, or the store is closed.
 func (s *Store) Changed(after uint64) <-chan struct{} { return s.tails.beyond(after) }
 
+// Stalled says why nothing can be appended now, nil if it can.
+func (s *Store) Stalled() error {
+	if why := s.stall.why.Load(); why != nil {
+		return why
+	}
+	return nil
+}
+
 // Failed tells of a failure after which it is not known what is on disk: the process must end, and start again.
 func (s *Store) Failed() <-chan error { return s.failure }
 

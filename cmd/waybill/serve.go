@@ -345,7 +345,7 @@ func (n *node) ready() error {
 	if err := n.differs.Load(); err != nil {
 		return *err
 	}
-	return nil
+	return n.store.Stalled()
 }
 
 // replicas tells how far the replicas are, nil without any.
