@@ -198,3 +198,24 @@ func TestModelNames(t *testing.T) {
 		}
 	}
 }
+
+// TestIssuedNeverOverflows: lots add up, over all orgs, to less than an int64 of nano-dollars holds.
+func TestIssuedNeverOverflows(t *testing.T) {
+	w := play(t, "org acme payg\norg beta payg")
+	grant := func(org string, i int) Command {
+		return GrantCredit{Who: operator, Org: org, Lot: "l" + itoa(i), Amount: maxCredit}
+	}
+	for i := range 80 {
+		batch(t, w, grant([]string{"acme", "beta"}[i%2], i))
+	}
+	for _, c := range []Command{grant("acme", 80), AdjustCredit{operator, "beta", "l1", 1, "goodwill"},
+		PurchaseCredit{Who: operator, Org: "acme", Lot: "l81", Amount: 1, Reference: "r"}} {
+		if _, refused, broken := w.do(c); refused == nil || refused.(*Error).Code != CodeInvalid || broken != nil {
+			t.Errorf("%T: refused %v, broken %v", c, refused, broken)
+		}
+	}
+	batch(t, w, AdjustCredit{operator, "beta", "l1", -1, "correction"}, AdjustCredit{operator, "acme", "l0", 1, "goodwill"})
+	if b, _ := w.state.Standing("acme"); b.Credit != 40*maxCredit+1 {
+		t.Errorf("credit %s", b.Credit)
+	}
+}

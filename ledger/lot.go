@@ -120,8 +120,20 @@ type CreditAdjusted struct {
 	Reason string `json:"reason"`
 }
 
-// maxCredit bounds one lot, so that no sum of lots overflows: a hundred million dollars.
-const maxCredit = 100_000_000 * Dollar
+// maxCredit bounds one lot: a hundred million dollars. maxIssued bounds all that was ever credited to all orgs, less what
+// was adjusted away, so that no sum of lots overflows: eight billion.
+const (
+	maxCredit = 100_000_000 * Dollar
+	maxIssued = 8_000_000_000 * Dollar
+)
+
+// issuable refuses credit beyond what the house account can count.
+func (d *Draft) issuable(amount Nano) error {
+	if issued := Nano(-d.balance(houseIssued, USD)); amount > 0 && amount > maxIssued-issued {
+		return refuse(CodeInvalid, "amount %s: %s dollars of credit were issued on this node, and it counts up to %s", amount, issued, maxIssued)
+	}
+	return nil
+}
 
 func (d *Draft) mayBuy(org, lot string, amount Nano, expires, at Instant) error {
 	o, err := d.openOrg(org)
@@ -139,7 +151,7 @@ func (d *Draft) mayBuy(org, lot string, amount Nano, expires, at Instant) error 
 	case !d.plan(o.Plan).Credit:
 		return refuse(CodePlanExcludesCred, "plan %s cannot buy or spend add-on credit: subscribe to one that can", o.Plan)
 	}
-	return nil
+	return d.issuable(amount)
 }
 
 func (c PurchaseCredit) Stream() string { return c.Org }
@@ -266,6 +278,9 @@ func (c AdjustCredit) decide(d *Draft, _ Instant) ([]Event, error) {
 		return nil, refuse(CodeConflict, "lot %s has %s left that nobody holds: it cannot be adjusted by %s", l.ID, unheld, c.Amount)
 	case l.Closed:
 		return nil, refuse(CodeConflict, "lot %s is closed: grant a new one instead", l.ID)
+	}
+	if err := d.issuable(c.Amount); err != nil {
+		return nil, err
 	}
 	return []Event{&CreditAdjusted{l.ID, c.Amount, c.Reason}}, nil
 }
