@@ -300,10 +300,22 @@ func TestCredit(t *testing.T) {
 	if o := op.call("GET", "/api/v1/orgs/acme", "").want(200); o.text("state") != "suspended" {
 		t.Errorf("%s", o.body)
 	}
-	for body, field := range map[string]string{`{"kind":"gift"}`: "kind", `{"kind":"grant","amount_usd":5}`: "amount_usd", `{"kind":"grant","amount_usd":"0.0000000001"}`: "amount_usd"} {
+	for body, field := range map[string]string{`{"kind":"gift"}`: "kind", `{"kind":"grant","amount_usd":5}`: "amount_usd", `{"kind":"grant","amount_usd":"0.0000000001"}`: "amount_usd",
+		`{"kind":"purchase","amount_usd":"1","reference":"r","paid_usd":"0"}`:    "paid_usd",
+		`{"kind":"purchase","amount_usd":"1","reference":"r","priority":1}`:      "priority",
+		`{"kind":"purchase","amount_usd":"1","reference":"r","reason":"x"}`:      "reason",
+		`{"kind":"grant","amount_usd":"1","paid_usd":"1"}`:                       "paid_usd",
+		`{"kind":"grant","amount_usd":"1","reference":"r"}`:                      "reference",
+		`{"kind":"grant","amount_usd":"1","lot":"l"}`:                            "lot",
+		`{"kind":"adjust","amount_usd":"1","expires_at":"2027-01-01T00:00:00Z"}`: "expires_at",
+	} {
 		if p := op.call("POST", path, body).want(400); p.text("field") != field {
 			t.Errorf("%s: %s", body, p.body)
 		}
+	}
+	// No amount is all that is left, and 0 is not no amount.
+	if p := op.call("POST", path+"/"+first.text("id")+"/refund", `{"amount_usd":"0","reference":"re-3"}`).want(400); p.text("field") != "amount_usd" {
+		t.Errorf("%s", p.body)
 	}
 }
 

@@ -27,20 +27,40 @@ type lots struct {
 
 // newCredit is credit that comes in, or the correction of a lot.
 type newCredit struct {
-	Kind      string  `json:"kind"` // purchase, grant or adjust
-	AmountUSD Dollars `json:"amount_usd"`
-	PaidUSD   Dollars `json:"paid_usd"`  // of a purchase: the price; the amount unless given
-	Reference string  `json:"reference"` // of a purchase: the payment's id, which credits once
-	ExpiresAt Time    `json:"expires_at"`
-	Priority  int     `json:"priority"` // of a grant
-	Lot       string  `json:"lot"`      // of an adjustment: the lot that it corrects
-	Reason    string  `json:"reason"`   // of an adjustment: a word such as goodwill
+	Kind      string         `json:"kind"` // purchase, grant or adjust
+	AmountUSD Dollars        `json:"amount_usd"`
+	PaidUSD   given[Dollars] `json:"paid_usd"`  // of a purchase: the price; the amount unless given
+	Reference string         `json:"reference"` // of a purchase: the payment's id, which credits once
+	ExpiresAt Time           `json:"expires_at"`
+	Priority  int            `json:"priority"` // of a grant
+	Lot       string         `json:"lot"`      // of an adjustment: the lot that it corrects
+	Reason    string         `json:"reason"`   // of an adjustment: a word such as goodwill
+}
+
+// stray names a field that credit of this kind does not have: what would be ignored was not meant so.
+func (in newCredit) stray() string {
+	purchase, grant, adjust := in.Kind == "purchase", in.Kind == "grant", in.Kind == "adjust"
+	switch {
+	case in.PaidUSD.set && !purchase:
+		return "paid_usd"
+	case in.Reference != "" && !purchase:
+		return "reference"
+	case in.ExpiresAt != 0 && adjust:
+		return "expires_at"
+	case in.Priority != 0 && !grant:
+		return "priority"
+	case in.Lot != "" && !adjust:
+		return "lot"
+	case in.Reason != "" && !adjust:
+		return "reason"
+	}
+	return ""
 }
 
 type refund struct {
-	AmountUSD  Dollars `json:"amount_usd"` // 0: all that is left and held by nobody; of a chargeback, the whole price
-	Reference  string  `json:"reference"`  // the refund's id at the payment provider
-	Chargeback bool    `json:"chargeback"`
+	AmountUSD  given[Dollars] `json:"amount_usd"` // left out: all that is left and held by nobody; of a chargeback, the whole price
+	Reference  string         `json:"reference"`  // the refund's id at the payment provider
+	Chargeback bool           `json:"chargeback"`
 }
 
 // refunded is what a refund did, and to which lot.
@@ -67,7 +87,10 @@ func addCredit(c *call, in newCredit) (lot, error) {
 	var cmd ledger.Command
 	switch in.Kind {
 	case "purchase":
-		cmd = ledger.PurchaseCredit{Who: c.by, Org: c.org, Lot: id, Amount: amount, Paid: ledger.Nano(in.PaidUSD), Reference: in.Reference,
+		if in.PaidUSD.set && in.PaidUSD.value == 0 { // to the ledger, no price is the amount's
+			return lot{}, invalid("paid_usd", "must be more than 0: credit that nobody paid for is a grant")
+		}
+		cmd = ledger.PurchaseCredit{Who: c.by, Org: c.org, Lot: id, Amount: amount, Paid: ledger.Nano(in.PaidUSD.value), Reference: in.Reference,
 			Expires: expires}
 	case "grant":
 		cmd = ledger.GrantCredit{Who: c.by, Org: c.org, Lot: id, Amount: amount, Priority: in.Priority, Expires: expires}
@@ -75,6 +98,9 @@ func addCredit(c *call, in newCredit) (lot, error) {
 		cmd = ledger.AdjustCredit{Who: c.by, Org: c.org, Lot: in.Lot, Amount: amount, Reason: in.Reason}
 	default:
 		return lot{}, invalid("kind", "must be purchase, grant or adjust")
+	}
+	if field := in.stray(); field != "" {
+		return lot{}, invalid(field, "is not for a credit of kind "+in.Kind)
 	}
 	rec, err := c.s.o.Books.Execute(c, cmd)
 	if err != nil {
@@ -134,7 +160,10 @@ func lotRows(st ledger.Standing) []lot {
 }
 
 func refundCredit(c *call, in refund) (refunded, error) {
-	rec, err := c.s.o.Books.Execute(c, ledger.RefundCredit{Who: c.by, Org: c.org, Lot: c.vars["lot"], Amount: ledger.Nano(in.AmountUSD),
+	if in.AmountUSD.set && in.AmountUSD.value == 0 { // to the ledger, none is everything
+		return refunded{}, invalid("amount_usd", "must be more than 0: leave it out to return all that is left")
+	}
+	rec, err := c.s.o.Books.Execute(c, ledger.RefundCredit{Who: c.by, Org: c.org, Lot: c.vars["lot"], Amount: ledger.Nano(in.AmountUSD.value),
 		Chargeback: in.Chargeback, Reference: in.Reference})
 	if err != nil {
 		return refunded{}, err
