@@ -20,9 +20,6 @@ type api struct{ client *wbhttp.Client }
 func (a *api) call(ctx context.Context, method, path string, body any) (json.RawMessage, error) {
 	var answer json.RawMessage
 	err := a.client.Do(ctx, method, "/api/v1"+path, body, &answer)
-	if p, ok := errors.AsType[*wbhttp.Problem](err); ok && p.Field != "" {
-		return nil, fmt.Errorf("%s: %w", p.Field, err)
-	}
 	return answer, err
 }
 
