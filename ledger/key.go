@@ -121,17 +121,28 @@ type KeyRevoked struct {
 	Key string `json:"key"`
 }
 
+// maxPatterns bounds the model patterns of a key: whoever may change a key must not fill the log with them.
+const maxPatterns = 100
+
 func validLimits(scopes []Scope, models []string, expires, at Instant) error {
 	if len(scopes) == 0 {
 		return refuse(CodeInvalid, "a key needs a scope: inference, admin, or both")
 	}
-	for _, s := range scopes {
-		if s != ScopeInference && s != ScopeAdmin {
+	for i, s := range scopes {
+		switch {
+		case s != ScopeInference && s != ScopeAdmin:
 			return refuse(CodeInvalid, "scope %q is neither inference nor admin", s)
+		case slices.Contains(scopes[:i], s):
+			return refuse(CodeInvalid, "scope %q is given twice", s)
 		}
 	}
+	if len(models) > maxPatterns {
+		return refuse(CodeInvalid, "%d model patterns: a key has up to %d", len(models), maxPatterns)
+	}
 	for _, m := range models {
-		if _, err := path.Match(m, ""); err != nil || m == "" || len(m) > 128 {
+		// As a model's name, a pattern is no text: the log carries no personal strings.
+		outside := func(c rune) bool { return c <= ' ' || c > '~' }
+		if _, err := path.Match(m, ""); err != nil || m == "" || len(m) > 128 || strings.ContainsFunc(m, outside) {
 			return refuse(CodeInvalid, "model pattern %q: a name such as openai/gpt-6-luna or claude-*", m)
 		}
 	}

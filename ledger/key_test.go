@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -126,5 +127,25 @@ func TestKeysAndWallets(t *testing.T) {
 	}
 	if c := w.state.Wallet(Platform); len(c) != 1 || c[0].Kind() != PlatformPool || w.state.Credential("c-only").Kind() != BYOK {
 		t.Errorf("the platform's wallet is %+v", c)
+	}
+}
+
+// TestKeyPatterns: patterns go into the log, so they are neither texts nor without bound.
+func TestKeyPatterns(t *testing.T) {
+	w := play(t, "org acme tiny\nkey k1 acme")
+	limit := func(models ...string) error {
+		_, refused, broken := w.do(LimitKey{operator, "acme", "k1", []Scope{ScopeInference}, models, 0})
+		if broken != nil {
+			t.Fatal(broken)
+		}
+		return refused
+	}
+	if err := limit(slices.Repeat([]string{"gpt-*"}, maxPatterns)...); err != nil {
+		t.Error(err)
+	}
+	for _, models := range [][]string{{"Jane Doe"}, {"a\nb"}, {"Zoë"}, slices.Repeat([]string{"gpt-*"}, maxPatterns+1)} {
+		if err := limit(models...); err == nil || err.(*Error).Code != CodeInvalid {
+			t.Errorf("%d patterns such as %q: %v", len(models), models[0], err)
+		}
 	}
 }
