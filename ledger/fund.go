@@ -25,7 +25,7 @@ func (d *Draft) fund(o *Org, key string, lane Lane, dm Demand, released []Draw, 
 			return Leg{}, nil, err
 		}
 		if leg.Output == 0 {
-			leg.Output = m.MaxOutput
+			leg.Output = m.MaxOutput // 0 of a model that is not listed: then no cap is sent
 		}
 		return leg, nil, nil
 	}

@@ -1,11 +1,13 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"waybill/ledger"
@@ -15,29 +17,26 @@ import (
 type attempt struct {
 	*run
 	on     Leg
+	trial  *Trial
 	secret string
-	n      int
 	began  time.Time
 
 	ctx    context.Context // the call's own: it outlives the caller, so that an answer can be read to its end
 	cancel context.CancelCauseFunc
-	stops  []func() bool
-	timers []*time.Timer
+	drain  *time.Timer   // runs from when the caller has left
+	stops  []func() bool // of all that may end the call
 
 	reply  Reply
 	writer Writer
 
-	first    time.Duration // from the start of the request to the first content
-	received int64         // bytes of content
-	begun    bool          // the caller has got headers
-	gone     bool          // the caller has left
-	finish   string
-	id       string
-	answered string
-	tier     string
-	pending  []byte // held back: what came before content, or from the first finish reason on
+	tally
+	first   time.Duration // from the start of the request to the first content
+	pending []byte        // held back: what came before content, or from the first finish reason on
+	begun   bool          // the caller has got headers
+	gone    bool          // the caller takes nothing any more
 }
 
+// How a call fails that we end ourselves.
 var (
 	errTotal = &UpstreamError{Class: ClassTimeout, Err: errors.New("the attempt took longer than its total timeout")}
 	errFirst = &UpstreamError{Class: ClassTimeout, Err: errors.New("no byte of the answer came within the first-byte timeout")}
@@ -45,15 +44,23 @@ var (
 	errStop  = &UpstreamError{Class: ClassConnection, Err: errors.New("the node is stopping")}
 )
 
-func (r *run) attempt(leg Leg, secret string) *attempt {
-	r.calls++
-	a := &attempt{run: r, on: leg, secret: secret, n: r.calls, began: r.d.Now()}
-	a.ctx, a.cancel = context.WithCancelCause(context.WithoutCancel(r.client))
+// clientGone is the reason of a resolution whose caller has left.
+const clientGone = "client_gone"
+
+func (r *run) attempt(leg Leg, trial *Trial, secret string) *attempt {
+	a := &attempt{run: r, on: leg, trial: trial, secret: secret, began: r.d.Now()}
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.client))
+	a.ctx, a.cancel = ctx, cancel
 	t := r.d.Timeouts
-	a.timers = append(a.timers, time.AfterFunc(t.Total, func() { a.cancel(errTotal) }))
-	a.stops = append(a.stops,
-		context.AfterFunc(r.client, func() { time.AfterFunc(t.Drain, func() { a.cancel(errDrain) }) }),
-		context.AfterFunc(r.d.Stop, func() { a.cancel(errStop) }))
+	total := time.AfterFunc(t.Total, func() { cancel(errTotal) })
+	drain := time.AfterFunc(t.Drain, func() { cancel(errDrain) })
+	drain.Stop()
+	a.drain = drain
+	a.stops = []func() bool{
+		context.AfterFunc(r.client, func() { drain.Reset(t.Drain) }),
+		context.AfterFunc(r.d.Stop, func() { cancel(errStop) }),
+		total.Stop, drain.Stop,
+	}
 	return a
 }
 
@@ -65,17 +72,21 @@ func (a *attempt) close() {
 	for _, stop := range a.stops {
 		stop()
 	}
-	for _, t := range a.timers {
-		t.Stop()
-	}
 }
 
-// call makes the call and takes its answer to the caller.
+// call makes the call and takes its answer to the caller. Done means that the request has its end, and failure is what its
+// caller gets, nil if the sink was served.
 func (a *attempt) call() (done bool, failure *Failure) {
-	if err := a.open(); err != nil {
-		return a.failed(err)
+	err := a.open()
+	if unfit, ok := errors.AsType[*FieldError](err); ok {
+		a.skip(unfit)
+		return false, nil
 	}
-	if a.task.Request.Stream {
+	a.calls++
+	switch {
+	case err != nil:
+		return a.fall(err)
+	case a.task.Request.Stream:
 		return a.stream()
 	}
 	return a.unary()
@@ -86,17 +97,15 @@ func (a *attempt) open() error {
 	if !ok {
 		return &UpstreamError{Class: ClassNotFound, Message: "provider " + a.on.Model.Provider + " is not configured"}
 	}
-	base := provider.BaseURL
-	if a.on.Credential.BaseURL != "" {
-		base = a.on.Credential.BaseURL
-	}
-	var firstByte *time.Timer
 	if a.task.Request.Stream {
-		firstByte = time.AfterFunc(a.d.Timeouts.FirstByte, func() { a.cancel(errFirst) })
-		defer firstByte.Stop()
+		first := time.AfterFunc(a.d.Timeouts.FirstByte, func() { a.cancel(errFirst) })
+		defer first.Stop()
 	}
-	reply, err := a.d.Upstreams[provider.Dialect].Open(a.ctx, Call{Request: a.task.Request, Attempt: a.task.ID + "." + strconv.Itoa(a.n),
-		Model: *a.on.Model, BaseURL: base, Secret: a.secret, OutputCap: a.leg.Output, Client: a.d.Client, Idle: a.d.Timeouts.Idle})
+	reply, err := a.d.Upstreams[provider.Dialect].Open(a.ctx, Call{
+		Request: a.task.Request, Attempt: a.task.ID + "." + strconv.Itoa(a.leg.N), Model: *a.on.Model,
+		BaseURL: cmp.Or(a.on.Credential.BaseURL, provider.BaseURL), Secret: a.secret,
+		OutputCap: a.leg.Output, Client: a.d.Client, Idle: a.d.Timeouts.Idle,
+	})
 	if err != nil {
 		return err
 	}
@@ -105,99 +114,88 @@ func (a *attempt) open() error {
 	return nil
 }
 
+// skip passes over a leg that cannot carry the request.
+func (a *attempt) skip(unfit *FieldError) {
+	a.attempts = append(a.attempts, ledger.Attempt{N: a.leg.N, Choice: a.on.choice(), Outcome: ledger.Skipped, Reason: "unsupported: " + cutTo(unfit.Field, 64)})
+	if a.unfit == nil {
+		a.unfit = unfit
+	}
+}
+
 // unary reads the one step of an answer, settles it, and only then shows it.
 func (a *attempt) unary() (done bool, failure *Failure) {
 	step, err := a.reply.Next()
 	if err == nil {
-		a.note(step)
+		a.note(&step)
 		_, err = a.reply.Next()
 	}
 	if err != io.EOF {
-		return a.failed(err)
+		return a.fall(err)
 	}
-	settled, fail := a.settle(ledger.Answered, "")
-	if fail != nil {
-		return true, fail
+	settled, failure := a.settle(nil)
+	if failure != nil {
+		return true, failure
 	}
 	u, _ := a.reply.Usage()
 	facts := a.facts()
 	facts.Settled, facts.Billing, facts.Charge = true, settled.Billing(), settled.Charge
-	body := a.writer.Body(step, u)
 	a.sink.Start(facts)
-	_ = a.sink.Send(body) // the caller who has left is billed all the same: the answer was made
+	_ = a.sink.Send(a.writer.Body(step, u)) // a caller who has left is billed all the same: the answer was made
 	return true, nil
 }
 
 // stream takes the steps of an answer to the caller as they come. Nothing goes out before content, so that a failure up
 // to there can still move on; and from the first finish reason on everything waits for the settlement.
 func (a *attempt) stream() (done bool, failure *Failure) {
-	finished := false
 	for {
 		step, err := a.reply.Next()
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
-			return a.broken(err)
+			return a.fall(err)
 		}
-		a.note(step)
-		finished = finished || step.Finish != ""
-		if b := a.writer.Chunk(step); len(b) > 0 {
-			a.pending = append(a.pending, b...)
-		}
-		if a.received > 0 && !finished {
+		a.note(&step)
+		a.pending = append(a.pending, a.writer.Chunk(step)...)
+		switch {
+		case a.received > 0 && a.finish == "":
 			a.flush()
+		case len(a.pending) > maxBody:
+			return a.fall(errTooLarge)
 		}
 	}
 	u, _ := a.reply.Usage()
 	a.pending = append(a.pending, a.writer.End(u)...)
-	if _, fail := a.settle(ledger.Answered, a.left()); fail != nil {
-		return a.fail(fail)
+	if _, failure := a.settle(nil); failure != nil {
+		return true, a.tell(failure)
 	}
 	a.flush()
 	return true, nil
 }
 
-// flush sends what was held back. A caller who has left is noted, and the answer read on without one.
+// note takes down what a step says, and when content began.
+func (a *attempt) note(step *Chunk) {
+	before := a.received
+	a.tally.note(step)
+	if before == 0 && a.received > 0 {
+		a.first = a.d.Now().Sub(a.run.started)
+	}
+}
+
+// flush sends what was held back. A caller who does not take it has left, and the answer is read on without one.
 func (a *attempt) flush() {
-	if a.gone || len(a.pending) == 0 {
-		a.pending = a.pending[:0]
+	b := a.pending
+	a.pending = b[:0]
+	if a.gone || len(b) == 0 {
 		return
 	}
 	if !a.begun {
 		a.begun = true
 		a.sink.Start(a.facts())
 	}
-	if err := a.sink.Send(a.pending); err != nil {
+	if err := a.sink.Send(b); err != nil {
 		a.gone = true
-		a.timers = append(a.timers, time.AfterFunc(a.d.Timeouts.Drain, func() { a.cancel(errDrain) }))
-	}
-	a.pending = a.pending[:0]
-}
-
-// note takes down what a step says of the answer.
-func (a *attempt) note(step Chunk) {
-	for _, s := range append([]Chunk{step}, step.Others...) {
-		if s.Content {
-			if a.received == 0 {
-				a.first = a.d.Now().Sub(a.run.started)
-			}
-			n := len(s.Text)
-			if n == 0 {
-				n = len(s.Frame)
-			}
-			a.received += int64(max(1, n))
-		}
-		set(&a.finish, string(s.Finish))
-		set(&a.id, s.ID)
-		set(&a.answered, s.Model)
-		set(&a.tier, s.Tier)
-	}
-}
-
-func set(s *string, v string) {
-	if v != "" {
-		*s = v
+		a.drain.Reset(a.d.Timeouts.Drain)
 	}
 }
 
@@ -210,59 +208,22 @@ func (a *attempt) facts() Facts {
 	return f
 }
 
-// broken ends an attempt whose stream did not come to its end: with the next leg, as long as nothing was sent.
-func (a *attempt) broken(err error) (done bool, failure *Failure) {
-	if !a.begun && !a.gone && a.client.Err() == nil {
-		return a.failed(err)
-	}
-	e := upstreamError(err)
-	a.report(e)
-	outcome, reason := ledger.Cut, string(e.Class)
-	if a.left() != "" {
-		outcome, reason = ledger.Abandoned, a.left()
-	}
-	if _, fail := a.settle(outcome, reason); fail != nil {
-		return a.fail(fail)
-	}
-	return a.fail(&Failure{Status: http.StatusBadGateway, Code: "upstream_failed",
-		Message: "the answer broke off: " + e.Error() + "; what was received of it is settled on an estimate"})
-}
+// left tells whether the caller has left.
+func (a *attempt) left() bool { return a.gone || a.client.Err() != nil }
 
-// fail tells the caller of a failure: as an event, if the answer has begun.
-func (a *attempt) fail(f *Failure) (done bool, failure *Failure) {
-	if !a.begun {
-		return true, f
-	}
-	a.pending = append(a.pending[:0], a.writer.Error(*f)...)
-	a.flush()
-	return true, nil
-}
-
-// failed ends an attempt that gave its caller nothing. The next leg is tried if another may do better.
-func (a *attempt) failed(err error) (done bool, failure *Failure) {
-	var fe *FieldError
-	if errors.As(err, &fe) {
-		a.d.Health.Report(a.on.choice(), ClassCanceled, a.d.Now())
-		a.calls--
-		a.attempts = append(a.attempts, ledger.Attempt{N: a.leg.N, Choice: a.on.choice(), Outcome: ledger.Skipped, Reason: "unsupported: " + cutTo(fe.Field, 64)})
-		if a.field == nil {
-			a.field = fe
-		}
-		return false, nil
-	}
+// fall ends an attempt whose answer did not come to its end. What the caller has of it is billed, and to one who has left
+// what the upstream has counted. Else nothing is, and the next leg is tried if it may do better.
+func (a *attempt) fall(err error) (done bool, failure *Failure) {
 	e := upstreamError(err)
-	a.report(e)
-	if a.client.Err() != nil {
-		if usage, _ := a.used(); usage != (ledger.Usage{}) {
-			_, fail := a.settle(ledger.Abandoned, a.left())
-			return true, fail
-		}
+	a.trial.Report(e.Class, a.d.Now())
+	if usage, _ := a.used(); a.begun || a.left() && usage != (ledger.Usage{}) {
+		return true, a.breakOff(e)
 	}
 	a.record(ledger.Failed, e)
-	a.last = e
+	a.last, a.lastModel = e, a.on.Model.Name
 	switch {
-	case a.client.Err() != nil:
-		return true, a.end(FailureOf(context.Canceled), a.left())
+	case a.left():
+		return true, a.end(callerLeft(), clientGone)
 	case e.Class == ClassBadRequest:
 		return true, a.end(a.upstreamFailed(), string(e.Class))
 	case a.d.Stop.Err() != nil:
@@ -271,70 +232,55 @@ func (a *attempt) failed(err error) (done bool, failure *Failure) {
 	return false, nil
 }
 
-// report tells the breaker how the call went.
-func (a *attempt) report(e *UpstreamError) {
-	class := e.Class
-	if errors.Is(context.Cause(a.ctx), errStop) {
-		class = ClassCanceled
+// breakOff settles an answer that broke off, and tells its caller.
+func (a *attempt) breakOff(e *UpstreamError) *Failure {
+	_, failure := a.settle(e)
+	switch {
+	case failure != nil:
+	case a.left():
+		failure = callerLeft()
+	default:
+		failure = &Failure{Status: http.StatusBadGateway, Code: "upstream_failed",
+			Message: "the answer broke off: " + e.Error() + "; what was received of it is settled on an estimate"}
 	}
-	a.d.Health.Report(a.on.choice(), class, a.d.Now())
+	return a.tell(failure)
 }
 
-// left says that the caller has left, if so.
-func (a *attempt) left() string {
-	if a.gone || a.client.Err() != nil {
-		return "client_gone"
+// tell takes a failure to the caller: as the answer's last event if the answer has begun, else by giving it back.
+func (a *attempt) tell(f *Failure) *Failure {
+	if !a.begun {
+		return f
 	}
-	return ""
+	a.pending = append(a.pending[:0], a.writer.Error(*f)...)
+	a.flush()
+	return nil
 }
 
-// used is what the call consumed: as the upstream reports it in the end, else at least what it reported so far and at
-// least what the received bytes are worth.
+// used is what the call consumed, as far as is known.
 func (a *attempt) used() (ledger.Usage, ledger.UsageSource) {
-	var u ledger.Usage
-	if a.reply != nil {
-		var final bool
-		if u, final = a.reply.Usage(); final {
-			return u, ledger.UsageProvider
-		}
+	if a.reply == nil {
+		return ledger.Usage{}, ledger.UsageEstimate
 	}
-	if a.received > 0 {
-		e := estimate(a.task.Request, a.leg, a.received)
-		if u.InputTotal() == 0 {
-			u.Input = e.Input
-		}
-		u.Output = max(u.Output, e.Output)
-	}
-	return u, ledger.UsageEstimate
+	return a.tally.used(a.task.Request, a.leg, a.reply)
 }
 
-// record puts the attempt into the trace.
-func (a *attempt) record(outcome ledger.Outcome, e *UpstreamError) {
-	t := ledger.Attempt{N: a.leg.N, Choice: a.on.choice(), Outcome: outcome, Latency: a.since(a.began), UpstreamID: a.id}
-	if a.received > 0 {
-		t.FirstByte = int64(a.first)
+// settle resolves the request by what this attempt used: durably, when it returns. An answer that did not come to its end
+// has the failure that ended it.
+func (a *attempt) settle(e *UpstreamError) (*ledger.RequestSettled, *Failure) {
+	outcome, reason := ledger.Answered, ""
+	switch {
+	case e == nil:
+		a.trial.Report("", a.d.Now())
+	case a.left():
+		outcome = ledger.Abandoned
+	default:
+		outcome, reason = ledger.Cut, string(e.Class)
 	}
-	if e != nil {
-		t.Status, t.Class, t.Reason = e.Status, string(e.Class), cutTo(e.Code, 64)
-	} else {
-		t.Status = http.StatusOK
+	if a.left() {
+		reason = clientGone
 	}
-	if outcome == ledger.Failed {
-		t.Usage, _ = a.used()
-	}
-	a.attempts = append(a.attempts, t)
-}
-
-// settle resolves the request by what this attempt used; the receipt is durable when it returns.
-func (a *attempt) settle(outcome ledger.Outcome, reason string) (*ledger.RequestSettled, *Failure) {
+	a.record(outcome, e)
 	usage, source := a.used()
-	if outcome == ledger.Answered {
-		a.d.Health.Report(a.on.choice(), "", a.d.Now())
-	}
-	a.record(outcome, nil)
-	if outcome == ledger.Cut {
-		a.attempts[len(a.attempts)-1].Class = reason
-	}
 	rec, err := a.d.Books.Execute(context.WithoutCancel(a.client), ledger.Settle{Who: a.task.By, Org: a.task.Org, Request: a.task.ID,
 		Resolution: ledger.Resolution{Attempts: a.attempts, Duration: a.since(a.run.started), Reason: reason},
 		Usage:      usage, Source: source, ServiceTier: a.tier, Finish: a.finish, UpstreamID: a.id, Answered: a.answered, FirstByte: int64(a.first)})
@@ -344,12 +290,26 @@ func (a *attempt) settle(outcome ledger.Outcome, reason string) (*ledger.Request
 	return rec.Records[len(rec.Records)-1].Event.(*ledger.RequestSettled), nil
 }
 
+// record puts the attempt into the trace.
+func (a *attempt) record(outcome ledger.Outcome, e *UpstreamError) {
+	t := ledger.Attempt{N: a.leg.N, Choice: a.on.choice(), Outcome: outcome, Latency: a.since(a.began), FirstByte: int64(a.first), UpstreamID: a.id}
+	if a.reply != nil {
+		t.Status = http.StatusOK
+	}
+	if e != nil {
+		t.Status, t.Class, t.Reason = cmp.Or(e.Status, t.Status), string(e.Class), cutTo(e.Code, 64)
+	}
+	if outcome == ledger.Failed {
+		t.Usage, _ = a.used()
+	}
+	a.attempts = append(a.attempts, t)
+}
+
 func upstreamError(err error) *UpstreamError {
-	var e *UpstreamError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*UpstreamError](err); ok {
 		return e
 	}
 	return &UpstreamError{Class: ClassServerError, Err: err}
 }
 
-func cutTo(s string, n int) string { return s[:min(len(s), n)] }
+func cutTo(s string, n int) string { return strings.ToValidUTF8(s[:min(len(s), n)], "") }

@@ -39,10 +39,15 @@ func outputFloor(r *Request) int64 {
 	return 256
 }
 
-// estimate is the usage of an answer that nobody counted, from what was received of it. It stays within the leg's bounds.
+// estimate is the usage of an answer that nobody counted, from what was received of it. It stays within the leg's bounds,
+// of which the output of a model that the catalogue does not list has none.
 func estimate(r *Request, leg ledger.Leg, received int64) ledger.Usage {
-	return ledger.Usage{
+	u := ledger.Usage{
 		Input:  min(leg.Input, (int64(len(r.Body))+estimateBytes-1)/estimateBytes),
-		Output: min(leg.Output*max(1, leg.Answers), (received+estimateBytes-1)/estimateBytes),
+		Output: (received + estimateBytes - 1) / estimateBytes,
 	}
+	if leg.Output > 0 {
+		u.Output = min(u.Output, leg.Output*max(1, leg.Answers))
+	}
+	return u
 }

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -10,8 +11,12 @@ import (
 // A breaker opens after so many failures in a row, and lets one probe through after so long.
 const (
 	breakerFailures = 3
-	breakerOpen     = 30 * time.Second
+	breakerPause    = 30 * time.Second
 )
+
+// manyBreakers is when those are forgotten that have not failed for a pause: an org's own upstreams may fail under as many
+// names of models as its callers make up.
+const manyBreakers = 4096
 
 // Health remembers, in memory, how the upstreams have answered: one breaker per credential and model.
 type Health struct {
@@ -21,62 +26,86 @@ type Health struct {
 
 type breakerKey struct{ credential, model string }
 
+func keyOf(c ledger.Choice) breakerKey { return breakerKey{c.Credential, c.Model} }
+
 type breaker struct {
 	failures int
-	until    time.Time // closed for calls until then
+	until    time.Time // the end of the pause after the last of them
 	probing  bool
+}
+
+func (b *breaker) open(now time.Time) bool {
+	return b.failures >= breakerFailures && (b.probing || now.Before(b.until))
 }
 
 // NewHealth is a memory without any failure.
 func NewHealth() *Health { return &Health{breakers: map[breakerKey]*breaker{}} }
 
-// Allow tells whether a leg may be called now. After the pause of an open breaker one caller is told yes, and the
-// others wait for what its probe finds.
-func (h *Health) Allow(c ledger.Choice, now time.Time) bool {
+// Trial is one call of a leg that the breaker has let through.
+type Trial struct {
+	health   *Health
+	leg      breakerKey
+	probe    bool
+	reported bool
+}
+
+// Allow lets a leg be called, or not. After the pause of an open breaker one caller is let through, and the others wait for
+// what its probe finds. Whoever is let through must report.
+func (h *Health) Allow(c ledger.Choice, now time.Time) (*Trial, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	b := h.breakers[breakerKey{c.Credential, c.Model}]
+	t := &Trial{health: h, leg: keyOf(c)}
+	b := h.breakers[t.leg]
 	if b == nil || b.failures < breakerFailures {
-		return true
+		return t, true
 	}
-	if b.probing || now.Before(b.until) {
-		return false
+	if b.open(now) {
+		return nil, false
 	}
-	b.probing = true
-	return true
+	b.probing, t.probe = true, true
+	return t, true
 }
 
 // Open tells whether a leg's breaker is open, without taking its probe.
 func (h *Health) Open(c ledger.Choice, now time.Time) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	b := h.breakers[breakerKey{c.Credential, c.Model}]
-	return b != nil && b.failures >= breakerFailures && (b.probing || now.Before(b.until))
+	b := h.breakers[keyOf(c)]
+	return b != nil && b.open(now)
 }
 
-// Report records how a call of a leg went. A call that says nothing about the upstream, because the caller left or the
-// request itself was at fault, only returns the probe that it may have taken.
-func (h *Health) Report(c ledger.Choice, class Class, now time.Time) {
+// Report says how the call went; only the first report counts. A call that says nothing about the upstream, because the
+// caller left or what was asked was at fault, only gives back the probe that it may be.
+func (t *Trial) Report(class Class, now time.Time) {
+	if t.reported {
+		return
+	}
+	t.reported = true
+	h := t.health
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	k := breakerKey{c.Credential, c.Model}
-	b := h.breakers[k]
+	b := h.breakers[t.leg]
+	if b != nil && t.probe {
+		b.probing = false
+	}
 	switch class {
 	case "":
-		delete(h.breakers, k)
-	case ClassBadRequest, ClassCanceled:
-		if b != nil {
-			b.probing = false
-		}
+		delete(h.breakers, t.leg)
+	case ClassBadRequest, ClassNotFound, ClassCanceled:
 	default:
 		if b == nil {
-			b = &breaker{}
-			h.breakers[k] = b
+			b = h.add(t.leg, now)
 		}
 		b.failures++
-		b.probing = false
-		if b.failures >= breakerFailures {
-			b.until = now.Add(breakerOpen)
-		}
+		b.until = now.Add(breakerPause)
 	}
+}
+
+func (h *Health) add(leg breakerKey, now time.Time) *breaker {
+	if len(h.breakers) >= manyBreakers {
+		maps.DeleteFunc(h.breakers, func(_ breakerKey, b *breaker) bool { return !b.probing && !now.Before(b.until) })
+	}
+	b := &breaker{}
+	h.breakers[leg] = b
+	return b
 }

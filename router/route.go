@@ -28,6 +28,11 @@ func (l Leg) choice() ledger.Choice {
 // ModelAuto is the name by which a caller leaves the choice of the model to waybill.
 const ModelAuto = "auto"
 
+// unlisted is what a model is taken to bear that the catalogue does not list: all that its caller asks of it. What it does
+// not bear, its provider refuses.
+var unlisted = []string{ledger.FeatureChat, ledger.FeatureReasoning, ledger.FeatureSampling, ledger.FeatureImages, ledger.FeatureTools,
+	ledger.FeatureStructured, ledger.FeaturePrefill, ledger.FeatureMaxTokens}
+
 // maxLegs bounds a route.
 const maxLegs = 3
 
@@ -78,7 +83,7 @@ func (v Supply) named(asked string) (*ledger.Model, error) {
 	provider, id, ok := strings.Cut(asked, "/")
 	own := slices.ContainsFunc(v.Own, func(c *ledger.Credential) bool { return c.Provider == provider })
 	if ok && own && id != "" && v.Model(asked) == nil && len(asked) <= 128 && !strings.ContainsFunc(asked, func(c rune) bool { return c <= ' ' || c > '~' }) {
-		return &ledger.Model{Name: asked, Provider: provider, ID: id, Features: []string{ledger.FeatureChat, ledger.FeatureSampling}}, nil
+		return &ledger.Model{Name: asked, Provider: provider, ID: id, Features: unlisted}, nil
 	}
 	return nil, &ledger.Error{Code: ledger.CodeUnknownModel, Message: "model \"" + asked + "\" is not in the catalogue: see GET /v1/models"}
 }

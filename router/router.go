@@ -69,21 +69,28 @@ func (r *run) route() (lane ledger.Lane, legs []Leg, err error) {
 
 // try takes one leg as far as it goes. Done means that the request has its end, and failure is what its caller gets.
 func (r *run) try(lane ledger.Lane, leg Leg) (done bool, failure *Failure) {
-	if !r.d.Health.Allow(leg.choice(), r.d.Now()) {
+	if r.client.Err() != nil {
+		return true, r.end(callerLeft(), clientGone)
+	}
+	trial, ok := r.d.Health.Allow(leg.choice(), r.d.Now())
+	if !ok {
 		r.pass(leg, "breaker_open")
 		return false, nil
 	}
-	secret, err := r.d.Secrets.Secret(r.client, leg.Credential)
+	defer func() { trial.Report(ClassCanceled, r.d.Now()) }() // if nobody else does: there was no call
+	secret, err := r.d.Secrets.Secret(context.WithoutCancel(r.client), leg.Credential)
 	if err != nil {
-		r.d.Health.Report(leg.choice(), ClassCredential, r.d.Now())
+		trial.Report(ClassCredential, r.d.Now())
 		r.pass(leg, "credential_unreadable")
 		return false, nil
 	}
 	if err := r.admit(lane, leg); err != nil {
-		r.d.Health.Report(leg.choice(), ClassCanceled, r.d.Now())
 		return r.refused(leg, err)
 	}
-	a := r.attempt(leg, secret)
+	if r.client.Err() != nil { // nobody waits any more for what would be billed
+		return true, r.end(callerLeft(), clientGone)
+	}
+	a := r.attempt(leg, trial, secret)
 	defer a.close()
 	return a.call()
 }
@@ -140,16 +147,15 @@ func (r *run) refused(leg Leg, err error) (done bool, failure *Failure) {
 // exhausted ends a request that no leg has answered.
 func (r *run) exhausted() *Failure {
 	switch {
-	case !r.admitted && r.refusal != nil:
+	case r.last != nil:
+		return r.end(r.upstreamFailed(), string(r.last.Class))
+	case r.unfit != nil:
+		return r.end(FailureOf(r.unfit), "unsupported")
+	case r.refusal != nil:
 		return FailureOf(r.refusal)
-	case r.field != nil && r.last == nil:
-		return r.end(FailureOf(r.field), "unsupported")
-	case r.last == nil:
-		return r.end(&Failure{Status: http.StatusServiceUnavailable, Code: "upstream_failed", RetryAfter: breakerOpen,
-			Message: "every upstream for this model failed lately and rests for a moment: " + r.tried()}, "breaker_open")
 	}
-	f := r.upstreamFailed()
-	return r.end(f, string(r.last.Class))
+	return &Failure{Status: http.StatusServiceUnavailable, Code: "upstream_failed", RetryAfter: breakerPause,
+		Message: "no upstream for this model can be called at the moment: " + r.tried()}
 }
 
 // end voids an admitted request and returns what its caller gets.

@@ -208,24 +208,95 @@ func TestClientGone(t *testing.T) {
 	}
 }
 
-// A stopping node ends what is open with an error, and settles it on a marked estimate.
+// A stopping node ends what is open with an error, and settles what has begun on a marked estimate.
 func TestStop(t *testing.T) {
+	for _, tt := range []struct{ words, more string }{
+		{"hello [[sandbox output=80 chunks=8 hang=content]]", `,"stream":true`},
+		{"hello [[sandbox hang=first]]", `,"stream":true`},
+		{"hello [[sandbox hang]]", ""},
+	} {
+		n := newNode(t)
+		n.open("org_a", "starter")
+		a := &answer{id: "req_000001"}
+		begun := make(chan struct{}, 100)
+		done := make(chan *router.Failure)
+		q := decode(t, `{"model":"auto","messages":[{"role":"user","content":"`+tt.words+`"}]`+tt.more+`}`)
+		go func() {
+			done <- n.d.Do(context.Background(), router.Task{ID: a.id, By: ledger.By{Actor: "test", Cause: a.id}, Org: "org_a", Request: q, Inbound: inbound}, telling{a, begun})
+		}()
+		streams := strings.Contains(tt.words, "content")
+		if streams {
+			<-begun
+		} else {
+			until(t, func() bool { return len(n.up.Calls()) > 0 })
+		}
+		n.stop()
+		a.failure = <-done
+		if a.whole() || n.holds() != 0 || len(n.up.Calls()) != 1 {
+			t.Errorf("%s: %s, with %d holds and %d calls", tt.words, a.text(), n.holds(), len(n.up.Calls()))
+		}
+		events := n.trace(a.id)
+		switch e := events[len(events)-1].(type) {
+		case *ledger.RequestSettled:
+			if !streams || e.Source != ledger.UsageEstimate || e.Usage.Output == 0 || e.Attempts[0].Outcome != ledger.Cut || !strings.Contains(a.text(), "the node is stopping") {
+				t.Errorf("%s: %s, settled %+v", tt.words, a.text(), e)
+			}
+		case *ledger.RequestVoided:
+			if streams || a.code() != "not_ready" || e.Reason != "stopping" {
+				t.Errorf("%s: %+v, voided %+v", tt.words, a.failure, e)
+			}
+		}
+	}
+}
+
+// telling is a caller that tells of everything that comes.
+type telling struct {
+	*answer
+	came chan<- struct{}
+}
+
+func (c telling) Send(b []byte) error {
+	c.came <- struct{}{}
+	return c.answer.Send(b)
+}
+
+// A call that takes too long is ended, and another leg tried.
+func TestTimeouts(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		hang sandbox.Place
+		more string
+		set  func(*router.Timeouts)
+	}{
+		{"first byte", sandbox.AtHeaders, `,"stream":true`, func(t *router.Timeouts) { t.FirstByte = 200 * time.Millisecond }},
+		{"idle", sandbox.AtFirst, `,"stream":true`, func(t *router.Timeouts) { t.Idle = 200 * time.Millisecond }},
+		{"total", sandbox.AtHeaders, "", func(t *router.Timeouts) { t.Total = 200 * time.Millisecond }},
+		{"total of a stream", sandbox.AtFirst, `,"stream":true`, func(t *router.Timeouts) { t.Total = 200 * time.Millisecond }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t)
+			n.open("org_a", "starter")
+			tt.set(&n.d.Timeouts)
+			n.up.Script("openai", "gpt-6-luna", sandbox.Script{Hang: tt.hang})
+			a := n.ask(t.Context(), "org_a", "auto", "hello", tt.more)
+			if a.failure != nil {
+				t.Fatalf("%+v", a.failure)
+			}
+			if s := n.settled(a.id); s.Model != models[1] || s.Attempts[0].Class != string(router.ClassTimeout) {
+				t.Errorf("settled %+v", s)
+			}
+		})
+	}
+}
+
+// What a caller asked wrongly is not asked of the next upstream.
+func TestBadRequestMovesOnNowhere(t *testing.T) {
 	n := newNode(t)
-	n.open("org_a", "teams")
-	done := make(chan *answer)
-	go func() {
-		done <- n.ask(context.Background(), "org_a", models[0], "hello [[sandbox output=80 chunks=8 hang=content]]", `,"stream":true`)
-	}()
-	for n.holds() == 0 || len(n.up.Calls()) == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	n.stop()
-	a := <-done
-	if a.whole() {
-		t.Errorf("a stopped answer looks finished: %s", a.text())
-	}
-	if n.holds() != 0 {
-		t.Errorf("%d holds are open", n.holds())
+	n.open("org_a", "starter")
+	a := n.ask(t.Context(), "org_a", "auto", "hello [[sandbox fail=bad_request]]", "")
+	if a.failure == nil || a.failure.Status != http.StatusBadRequest || len(n.up.Calls()) != 1 {
+		t.Errorf("%+v after %d calls", a.failure, len(n.up.Calls()))
 	}
 }
 

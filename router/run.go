@@ -25,9 +25,10 @@ type run struct {
 	calls    int        // made upstream
 	attempts []ledger.Attempt
 
-	refusal error          // why the ledger passed over the first leg that it refused
-	field   *FieldError    // why a leg could not carry the request
-	last    *UpstreamError // how the last call failed
+	refusal   error          // why the ledger would not admit the first leg that it refused
+	unfit     *FieldError    // why the first leg that could not carry the request could not
+	last      *UpstreamError // how the last call failed
+	lastModel string         // for which model that was
 }
 
 // pass notes a leg for which no call was made.
@@ -58,9 +59,9 @@ func (r *run) upstreamFailed() *Failure {
 		if status < 400 || status > 499 {
 			status = http.StatusBadRequest
 		}
-		return &Failure{Status: status, Code: "invalid", Message: r.leg.Model + " refused the request: " + e.Message}
+		return &Failure{Status: status, Code: "invalid", Message: r.lastModel + " refused the request: " + e.Message}
 	case ClassNotFound:
-		return &Failure{Status: http.StatusNotFound, Code: string(ledger.CodeUnknownModel), Message: r.leg.Model + " is unknown to its provider: " + e.Message, Field: "model"}
+		return &Failure{Status: http.StatusNotFound, Code: string(ledger.CodeUnknownModel), Message: r.lastModel + " is unknown to its provider: " + e.Message, Field: "model"}
 	case ClassRateLimited:
 		return &Failure{Status: http.StatusTooManyRequests, Code: "rate_limited", RetryAfter: max(e.RetryAfter, time.Second), Message: "the upstream asks to slow down: " + r.tried()}
 	}
@@ -113,7 +114,12 @@ func FailureOf(err error) *Failure {
 	case errors.As(err, &fe):
 		return &Failure{Status: http.StatusBadRequest, Code: string(ledger.CodeInvalid), Message: fe.Error(), Field: fe.Field}
 	case errors.Is(err, context.Canceled):
-		return &Failure{Status: 499, Code: string(ClassCanceled), Message: "the caller left"}
+		return callerLeft()
 	}
 	return &Failure{Status: http.StatusInternalServerError, Code: string(ledger.CodeInternal), Message: "the node could not keep its books: " + err.Error()}
+}
+
+// callerLeft is the end of a call that nobody waits for any more.
+func callerLeft() *Failure {
+	return &Failure{Status: 499, Code: string(ClassCanceled), Message: "the caller left"}
 }

@@ -23,7 +23,7 @@ type Call struct {
 	Model     ledger.Model
 	BaseURL   string // as the provider's own SDK takes it, without a slash at its end
 	Secret    string // the credential, sent in a header only
-	OutputCap int64  // tokens; always sent, in the dialect's own field
+	OutputCap int64  // tokens, sent in the dialect's own field; 0: none is known, for a model that the catalogue does not list
 	Client    *http.Client
 	Idle      time.Duration // longest wait between two bytes of the answer
 }
@@ -31,8 +31,8 @@ type Call struct {
 // Reply is the answer to one attempt. It is read by one goroutine.
 type Reply interface {
 	// Next returns the next step. The end of a whole answer is io.EOF; the dialect's end mark is no step, since
-	// Writer.End writes the caller's. An answer that stops before its dialect's
-	// end mark, or without a finish reason, is an *UpstreamError of class connection, never io.EOF.
+	// Writer.End writes the caller's. An answer that stops before its dialect's end mark, or without a finish
+	// reason, is an *UpstreamError of class connection, never io.EOF.
 	Next() (Chunk, error)
 	// Usage is what the upstream has reported so far, and whether that figure is the final one.
 	Usage() (u ledger.Usage, final bool)

@@ -1,8 +1,10 @@
 package anthropic
 
 import (
+	"cmp"
 	"encoding/json"
 
+	"waybill/ledger"
 	"waybill/router"
 )
 
@@ -68,8 +70,8 @@ func encode(c router.Call) (body []byte, warnings []string, err error) {
 		return nil, nil, err
 	}
 	out := messagesRequest{
-		Model: c.Model.ID, MaxTokens: c.OutputCap, Stream: t.Stream,
-		TopK: t.TopK, Stop: t.Stop,
+		Model: c.Model.ID, MaxTokens: cmp.Or(c.OutputCap, ledger.DefaultOutput), // which Anthropic cannot do without
+		Stream: t.Stream, TopK: t.TopK, Stop: t.Stop,
 	}
 	if out.System, err = blocks(t, t.System); err != nil {
 		return nil, nil, err

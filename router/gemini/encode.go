@@ -25,7 +25,7 @@ type part struct {
 }
 
 type config struct {
-	MaxOutputTokens int64     `json:"maxOutputTokens"`
+	MaxOutputTokens int64     `json:"maxOutputTokens,omitzero"`
 	CandidateCount  int64     `json:"candidateCount,omitzero"`
 	Temperature     *float64  `json:"temperature,omitzero"`
 	TopP            *float64  `json:"topP,omitzero"`

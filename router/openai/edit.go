@@ -37,7 +37,7 @@ func edit(c router.Call) (body []byte, warnings []string) {
 		case name == "model":
 			model = true
 			w.string(name, c.Model.ID)
-		case name == limit:
+		case name == limit && c.OutputCap > 0:
 			capped = true
 			w.int(name, c.OutputCap)
 		case name == "max_tokens" || name == "max_completion_tokens" || slices.Contains(drop, name):
@@ -52,7 +52,7 @@ func edit(c router.Call) (body []byte, warnings []string) {
 	if !model {
 		w.string("model", c.Model.ID)
 	}
-	if !capped {
+	if !capped && c.OutputCap > 0 {
 		w.int(limit, c.OutputCap)
 	}
 	if r.Stream && !options {

@@ -10,7 +10,7 @@ import (
 type chatRequest struct {
 	Model         string         `json:"model"`
 	Messages      []chatMessage  `json:"messages"`
-	Cap           int64          `json:"max_completion_tokens"`
+	Cap           int64          `json:"max_completion_tokens,omitzero"`
 	Stream        bool           `json:"stream,omitzero"`
 	StreamOptions *streamOptions `json:"stream_options,omitzero"`
 	Temperature   *float64       `json:"temperature,omitzero"`

@@ -1,0 +1,56 @@
+package router
+
+import (
+	"cmp"
+
+	"waybill/ledger"
+)
+
+// tally is what an answer has shown of itself so far.
+type tally struct {
+	received int64 // bytes of content
+	// What follows is as Chunk has it, each as it was said last.
+	finish   string
+	id       string
+	answered string // the model
+	tier     string
+}
+
+// note takes down what a step says.
+func (t *tally) note(step *Chunk) {
+	t.add(step)
+	for i := range step.Others {
+		t.add(&step.Others[i])
+	}
+}
+
+func (t *tally) add(c *Chunk) {
+	if c.Content {
+		n := len(c.Text)
+		if n == 0 {
+			n = len(c.Frame)
+		}
+		t.received += int64(max(1, n))
+	}
+	t.finish = cmp.Or(string(c.Finish), t.finish)
+	t.id = cmp.Or(c.ID, t.id)
+	t.answered = cmp.Or(c.Model, t.answered)
+	t.tier = cmp.Or(c.Tier, t.tier)
+}
+
+// used is what the call consumed: as the upstream reports it in the end, else at least what it reported so far, and at
+// least what the content is worth that came.
+func (t *tally) used(q *Request, leg ledger.Leg, reply Reply) (ledger.Usage, ledger.UsageSource) {
+	u, final := reply.Usage()
+	if final {
+		return u, ledger.UsageProvider
+	}
+	if t.received > 0 || t.finish != "" {
+		e := estimate(q, leg, t.received)
+		if u.InputTotal() == 0 {
+			u.Input = e.Input
+		}
+		u.Output = max(u.Output, e.Output)
+	}
+	return u, ledger.UsageEstimate
+}
