@@ -48,7 +48,7 @@ func (s *Server) chat(in router.Inbound, c *call, w http.ResponseWriter) {
 		s.refuse(w, in, c.id, *router.FailureOf(err))
 		return
 	}
-	q, err := in.Decode(body)
+	q, err := in.Decode(router.Incoming{Endpoint: router.EndpointChat, Body: body, Header: c.r.Header})
 	if err != nil {
 		s.refuse(w, in, c.id, *router.FailureOf(err))
 		return

@@ -337,11 +337,11 @@ func TestCallerLeaves(t *testing.T) {
 // bomb is OpenAI's dialect with a bug: it panics where it is told to.
 type bomb struct{ router.Inbound }
 
-func (b bomb) Decode(body []byte) (*router.Request, error) {
-	if bytes.Contains(body, []byte("panic at decode")) {
+func (b bomb) Decode(in router.Incoming) (*router.Request, error) {
+	if bytes.Contains(in.Body, []byte("panic at decode")) {
 		panic("a bug, with sk-secret nowhere near")
 	}
-	return b.Inbound.Decode(body)
+	return b.Inbound.Decode(in)
 }
 
 func (b bomb) Writer(q *router.Request, h router.Head, from ledger.Dialect) router.Writer {

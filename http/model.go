@@ -71,11 +71,15 @@ func (s *Server) modelsOf(c *call, w http.ResponseWriter) ([]modelRow, bool) {
 		if o := st.Org(c.key.Org); o != nil {
 			reach.plan = st.Plan(o.Plan)
 		}
-		if reach.to(router.ModelAuto) {
+		if reach.to(router.ModelAuto, router.EndpointChat) {
 			models = append(models, modelRow{ID: router.ModelAuto, Object: "model", OwnedBy: "waybill"})
 		}
 		for _, m := range st.Models() {
-			if reach.to(m.Name) {
+			endpoint := router.EndpointChat
+			if !m.Has(ledger.FeatureChat) {
+				endpoint = router.EndpointEmbed
+			}
+			if reach.to(m.Name, endpoint) {
 				row := modelRow{ID: m.Name, Object: "model", OwnedBy: m.Provider}
 				if p := st.PriceOf(m.Name, now); p != nil {
 					row.Created = p.From.Time().Unix()
@@ -97,8 +101,8 @@ type reach struct {
 }
 
 // to tells whether a route to the model has a leg that the ledger would admit, money aside.
-func (r reach) to(model string) bool {
-	lane, legs, err := router.Route(model, r.supply)
+func (r reach) to(model string, endpoint router.Endpoint) bool {
+	lane, legs, err := router.Route(&router.Request{Endpoint: endpoint, Model: model}, r.supply)
 	if err != nil {
 		return false
 	}

@@ -85,14 +85,14 @@ func newNode(t testing.TB, change func(*wbhttp.Options)) *node {
 	t.Cleanup(cancel)
 	providers := map[string]router.Provider{}
 	for name, p := range dialects.Providers {
-		providers[name] = router.Provider{Dialect: p.Dialect, BaseURL: n.up.BaseURL(name)}
+		providers[name] = router.Provider{Dialects: p.Dialects, BaseURL: n.up.BaseURL(name)}
 	}
 	client := router.NewClient(time.Second)
 	t.Cleanup(client.CloseIdleConnections)
 	o := wbhttp.Options{
 		Books: n.store, Log: n.store, Names: names{n.store}, Reports: reports{tables}, Vault: secrets{vault},
 		Dispatcher: &router.Dispatcher{Books: n.store, Secrets: secrets{vault}, Upstreams: dialects.Upstreams, Providers: providers,
-			Client: client, Health: router.NewHealth(), Now: time.Now, Timeouts: router.DefaultTimeouts, Stop: stop},
+			Client: client, Health: router.NewHealth(), Memory: router.NewMemory(), Now: time.Now, Timeouts: router.DefaultTimeouts, Stop: stop},
 		Inbounds: dialects.Inbounds, Providers: slices.Sorted(maps.Keys(dialects.Providers)), OperatorHash: wbhttp.Hash(operatorToken),
 		Now: time.Now, NewID: newID, Logger: slog.New(slog.NewTextHandler(n.log, nil)), Stop: cancel, Version: "test",
 	}

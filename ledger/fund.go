@@ -24,7 +24,7 @@ func (d *Draft) fund(o *Org, key string, lane Lane, dm Demand, released []Draw, 
 		if err := d.attached(o.ID, dm.Credential); err != nil {
 			return Leg{}, nil, err
 		}
-		if leg.Output == 0 {
+		if leg.Output == 0 && !dm.NoOutput && !dm.Gratis {
 			leg.Output = m.MaxOutput // 0 of a model that is not listed: then no cap is sent
 		}
 		return leg, nil, nil
@@ -42,8 +42,11 @@ func (d *Draft) fund(o *Org, key string, lane Lane, dm Demand, released []Draw, 
 	case plan.MaxInput > 0 && dm.Input > plan.MaxInput:
 		return Leg{}, nil, refuse(CodePlanLimit, "plan %s takes up to %d tokens of input, and this call may have %d", plan.ID, plan.MaxInput, dm.Input)
 	}
+	if dm.Gratis {
+		return leg, nil, nil
+	}
 	f := funding{d: d, o: o, plan: plan, leg: &leg, price: price, released: released}
-	held, err := f.place(m, dm.Floor)
+	held, err := f.place(m, dm)
 	return leg, held, err
 }
 
@@ -65,12 +68,15 @@ type purse struct {
 }
 
 // place sizes the output cap and takes the hold: free messages where the plan gives them, else plan tokens, else credit.
-func (f *funding) place(m *Model, floor int64) ([]Draw, error) {
-	leg := f.leg
+func (f *funding) place(m *Model, dm Demand) ([]Draw, error) {
+	leg, floor := f.leg, dm.Floor
 	leg.Markup, leg.Weight = f.plan.Markup, f.plan.weight(m.Name)
-	if leg.Output > 0 { // the caller's own cap is never clipped
+	switch {
+	case dm.NoOutput:
+		leg.Output, floor = 0, 0
+	case leg.Output > 0: // the caller's own cap is never clipped
 		floor = leg.Output
-	} else {
+	default:
 		floor = max(1, floor)
 		leg.Output = max(f.plan.output(), floor)
 		if m.MaxOutput > 0 {

@@ -17,6 +17,8 @@ type Demand struct {
 	Floor       int64  // below so many tokens of output the call is not worth making
 	Answers     int64  // answers asked for; 0 and 1 are one
 	ServiceTier string // as asked
+	NoOutput    bool   // the answer has no tokens of output, as vectors have none
+	Gratis      bool   // the provider takes nothing for the call, as for a count of tokens: neither does waybill
 }
 
 // maxAnswers bounds the answers of one call; no provider gives more than 128.

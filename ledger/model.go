@@ -8,6 +8,7 @@ type Dialect string
 // The dialects.
 const (
 	DialectOpenAIChat        Dialect = "openai-chat"
+	DialectOpenAIResponses   Dialect = "openai-responses"
 	DialectAnthropicMessages Dialect = "anthropic-messages"
 	DialectGemini            Dialect = "gemini"
 )
@@ -43,6 +44,12 @@ const (
 	FeatureStructured = "structured" // answers by a JSON schema
 	FeaturePrefill    = "prefill"    // accepts a trailing assistant turn
 	FeatureMaxTokens  = "max_tokens" // accepts OpenAI's deprecated max_tokens
+	FeatureBudget     = "budget"     // reasons by a budget of tokens rather than by an effort
+	FeatureAutoTools  = "auto_tools" // calls tools as it sees fit: refuses to be made to
+
+	// FeatureResponsesTools is of a model whose tools OpenAI's Chat Completions does not take while it reasons, but
+	// Responses does.
+	FeatureResponsesTools = "responses_tools"
 )
 
 // Has tells whether the model has the feature.

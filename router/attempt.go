@@ -26,8 +26,9 @@ type attempt struct {
 	drain  *time.Timer   // runs from when the caller has left
 	stops  []func() bool // of all that may end the call
 
-	reply  Reply
-	writer Writer
+	dialect ledger.Dialect // that the upstream speaks
+	reply   Reply
+	writer  Writer
 
 	tally
 	first   time.Duration // from the start of the request to the first content
@@ -101,16 +102,24 @@ func (a *attempt) open() error {
 		first := time.AfterFunc(a.d.Timeouts.FirstByte, func() { a.cancel(errFirst) })
 		defer first.Stop()
 	}
-	reply, err := a.d.Upstreams[provider.Dialect].Open(a.ctx, Call{
-		Request: a.task.Request, Attempt: a.task.ID + "." + strconv.Itoa(a.leg.N), Model: *a.on.Model,
-		BaseURL: cmp.Or(a.on.Credential.BaseURL, provider.BaseURL), Secret: a.secret,
-		OutputCap: a.leg.Output, Client: a.d.Client, Idle: a.d.Timeouts.Idle,
-	})
+	q := a.task.Request
+	dialect, err := provider.dialect(q, a.on.Model)
 	if err != nil {
 		return err
 	}
-	a.reply = reply
-	a.writer = a.task.Inbound.Writer(a.task.Request, Head{Request: a.task.ID, Model: a.on.Model.Name, Created: a.run.started.Unix()}, provider.Dialect)
+	c := Call{
+		Request: q, Attempt: a.task.ID + "." + strconv.Itoa(a.leg.N), Model: *a.on.Model, Quirks: provider.Quirks,
+		BaseURL: cmp.Or(a.on.Credential.BaseURL, provider.BaseURL), Secret: a.secret,
+		OutputCap: a.leg.Output, Client: a.d.Client, Idle: a.d.Timeouts.Idle,
+	}
+	a.recall(&c, dialect)
+	if a.reply, err = a.d.Upstreams[dialect].Open(a.ctx, c); err != nil {
+		a.reply = nil
+		return err
+	}
+	a.dialect = dialect
+	a.writer = a.task.Inbound.Writer(q, Head{Request: a.task.ID, Model: a.on.Model.Name, Created: a.run.started.Unix(),
+		Input: estimate(q, a.leg, 0).Input}, dialect)
 	return nil
 }
 
@@ -122,15 +131,19 @@ func (a *attempt) skip(unfit *FieldError) {
 	}
 }
 
-// unary reads the one step of an answer, settles it, and only then shows it.
+// unary reads the steps of an answer, settles it, and only then shows it.
 func (a *attempt) unary() (done bool, failure *Failure) {
-	step, err := a.reply.Next()
-	if err == nil {
+	var steps []Chunk
+	for {
+		step, err := a.reply.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return a.fall(err)
+		}
 		a.note(&step)
-		_, err = a.reply.Next()
-	}
-	if err != io.EOF {
-		return a.fall(err)
+		steps = append(steps, step)
 	}
 	settled, failure := a.settle(nil)
 	if failure != nil {
@@ -140,7 +153,7 @@ func (a *attempt) unary() (done bool, failure *Failure) {
 	facts := a.facts()
 	facts.Settled, facts.Billing, facts.Charge = true, settled.Billing(), settled.Charge
 	a.sink.Start(facts)
-	_ = a.sink.Send(a.writer.Body(step, u)) // a caller who has left is billed all the same: the answer was made
+	_ = a.sink.Send(a.writer.Body(steps, u)) // a caller who has left is billed all the same: the answer was made
 	return true, nil
 }
 
@@ -202,6 +215,7 @@ func (a *attempt) flush() {
 // facts is what the headers of this attempt's answer say.
 func (a *attempt) facts() Facts {
 	f := Facts{Request: a.task.ID, Model: a.on.Model.Name, Kind: a.on.Credential.Kind(), Attempts: a.calls, Warnings: a.reply.Warnings()}
+	f.Header = a.passed()
 	if a.leg.Clipped {
 		f.OutputCap = a.leg.Output
 	}
@@ -271,6 +285,7 @@ func (a *attempt) settle(e *UpstreamError) (*ledger.RequestSettled, *Failure) {
 	switch {
 	case e == nil:
 		a.trial.Report("", a.d.Now())
+		a.remember()
 	case a.left():
 		outcome = ledger.Abandoned
 	default:

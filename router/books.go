@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"net/http"
 
 	"waybill/ledger"
 )
@@ -18,12 +19,6 @@ type Books interface {
 type Secrets interface {
 	// Secret is the secret of a credential, for one call's header.
 	Secret(ctx context.Context, c *ledger.Credential) (string, error)
-}
-
-// Provider is where a provider is reached and what it speaks.
-type Provider struct {
-	Dialect ledger.Dialect
-	BaseURL string // as the provider's own SDK takes it
 }
 
 // Task is one request to be answered.
@@ -43,7 +38,8 @@ type Facts struct {
 	Kind      ledger.CredentialKind
 	Attempts  int
 	Warnings  []string
-	OutputCap int64 // the cap that was sent, if the balance or the plan clipped it; else 0
+	Header    http.Header // what of the upstream's own headers is passed on
+	OutputCap int64       // the cap that was sent, if the balance or the plan clipped it; else 0
 	// Of a unary answer, which is settled before its headers go out:
 	Settled bool
 	Billing string

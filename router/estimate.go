@@ -1,13 +1,18 @@
 package router
 
-import "waybill/ledger"
+import (
+	"math"
+
+	"waybill/ledger"
+)
 
 // Bounds that turn bytes into tokens. No tokenizer makes more than one token of a byte; around the caller's text a
-// provider adds a few of its own a message, and counts an image by its size in pixels, which is not known here.
+// provider adds a few of its own a message, and counts media by their size, which is not known here.
 const (
-	boundBase    = 64     // tokens a request
-	boundMessage = 16     // tokens a message
-	boundImage   = 16_384 // tokens an image
+	boundBase    = 512     // tokens a request: what providers say for us where there are tools or a schema
+	boundMessage = 16      // tokens a message
+	boundImage   = 16_384  // tokens an image
+	boundFile    = 500_000 // tokens a file of which there is only the address
 	// estimateBytes is how many bytes of text make a token on average, where nobody counted.
 	estimateBytes = 4
 )
@@ -16,27 +21,52 @@ const (
 func InputBound(r *Request) int64 {
 	n := int64(boundBase + boundMessage*(len(r.Messages)+len(r.System)) + len(r.Body))
 	for _, m := range r.Messages {
-		for _, p := range m.Parts {
-			if isImage(p.Kind) {
-				n += boundImage - int64(len(p.Raw))
-			}
+		n += mediaBound(m.Parts)
+	}
+	return n
+}
+
+// mediaBound is what media may have beyond the bytes that say them.
+func mediaBound(parts []Part) (n int64) {
+	for _, p := range parts {
+		switch {
+		case p.Kind == KindResult:
+			n += mediaBound(p.Parts)
+		case p.Media == nil:
+		case p.Kind == KindImage:
+			n += boundImage - int64(len(p.Media.Data))
+		case p.Media.Data == "":
+			n += boundFile
 		}
 	}
 	return n
 }
 
-func isImage(kind string) bool {
-	return kind == "image_url" || kind == "image" || kind == "input_image"
+// demandOf is what a leg may use of the ledger.
+func demandOf(q *Request, leg Leg) ledger.Demand {
+	d := ledger.Demand{Choice: leg.choice(), Input: InputBound(q), Output: q.OutputCap, Floor: outputFloor(q), Answers: q.N, ServiceTier: q.ServiceTier}
+	if most := leg.Model.Context; most > 0 {
+		d.Input = min(d.Input, most) // more the model refuses
+	}
+	switch q.Endpoint {
+	case EndpointEmbed:
+		d.NoOutput = true
+	case EndpointCount:
+		d.Gratis = true
+	}
+	return d
 }
 
-// outputFloor is the least output that a clipped call is worth making for.
+// outputFloor is the least output that a clipped call is worth making for, in tokens.
 func outputFloor(r *Request) int64 {
-	for _, name := range r.Extra {
-		if name == "tools" || name == "response_format" {
-			return 1024
-		}
+	floor := int64(256)
+	if len(r.Tools) > 0 || r.Format.Kind != FormatText {
+		floor = 1024
 	}
-	return 256
+	if r.Budget != nil && *r.Budget > 0 && *r.Budget < math.MaxInt32 {
+		floor += *r.Budget
+	}
+	return floor
 }
 
 // estimate is the usage of an answer that nobody counted, from what was received of it. It stays within the leg's bounds,

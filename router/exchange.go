@@ -46,14 +46,17 @@ type Envelope struct {
 // Decoder reads the answer to one attempt in one dialect. What its methods return as an *UpstreamError needs a
 // class, and a code and message where the provider gave them.
 type Decoder interface {
-	// Frame appends the steps that an SSE frame with data holds. It returns io.EOF for the dialect's end mark.
+	// Frame appends the steps that an SSE frame with data holds. For the dialect's end mark it appends a step that says
+	// so, and returns io.EOF.
 	Frame(data []byte, steps []Chunk) ([]Chunk, error)
-	// Body reads a whole unary answer.
-	Body(body []byte) (Chunk, error)
+	// Body appends the steps of a whole unary answer.
+	Body(body []byte, steps []Chunk) ([]Chunk, error)
 	// Whole tells whether what was read is an answer with its end, now that the upstream has ended it.
 	Whole() bool
 	// Usage is what Reply.Usage returns.
 	Usage() (u ledger.Usage, final bool)
+	// Turn is what Reply.Turn returns.
+	Turn() []byte
 	// Refusal reads the provider's error body, which does not exist where there was none in JSON.
 	Refusal(status int, body gjson.Result) *UpstreamError
 }
@@ -90,6 +93,7 @@ func (r *reply) open() error {
 	for name, values := range e.Header {
 		req.Header[name] = values
 	}
+	r.call.Quirks.authenticate(req.Header, r.call.Secret)
 	if r.resp, err = r.call.Client.Do(req); err != nil {
 		return r.failed(err)
 	}

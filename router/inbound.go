@@ -1,6 +1,7 @@
 package router
 
 import (
+	"net/http"
 	"time"
 
 	"waybill/ledger"
@@ -8,9 +9,9 @@ import (
 
 // Inbound is a dialect as callers speak it: how a request is read and how an answer is written.
 type Inbound interface {
-	// Decode reads a body. What is malformed is a *FieldError. The request keeps the body, and its strings
+	// Decode reads a call. What is malformed is a *FieldError. The request keeps the body, and its strings
 	// point into it: the caller must not change it afterwards.
-	Decode(body []byte) (*Request, error)
+	Decode(in Incoming) (*Request, error)
 	// Writer starts an answer to one request. From says which dialect the upstream speaks: the caller's own is
 	// forwarded frame by frame, any other is translated.
 	Writer(req *Request, head Head, from ledger.Dialect) Writer
@@ -18,22 +19,35 @@ type Inbound interface {
 	Failure(f Failure) []byte
 }
 
+// Incoming is a call as it came.
+type Incoming struct {
+	Endpoint Endpoint
+	Body     []byte
+	Header   http.Header
+	// Of dialects that say it in the address:
+	Model  string
+	Stream bool
+	Array  bool // the stream is to be one JSON array
+	Batch  bool // several requests in one (Gemini's batchEmbedContents)
+}
+
 // Head is what is known when an answer begins.
 type Head struct {
 	Request string // waybill's id of the request
 	Model   string // provider/model that answers
 	Created int64  // seconds since 1970
+	Input   int64  // an estimate of the input, in tokens, for dialects that tell it before it is known
 }
 
 // Writer turns the steps of one answer into the caller's bytes. A returned nil means nothing to send yet.
 type Writer interface {
 	// Chunk writes one step of a streamed answer.
 	Chunk(c Chunk) []byte
-	// End writes what closes a whole streamed answer, after its last step: the usage chunk where it was asked
-	// for, and the dialect's end mark where it has one.
+	// End writes what closes a whole streamed answer, after its last step: the usage where it belongs there, and
+	// the dialect's end mark where it has one.
 	End(u ledger.Usage) []byte
-	// Body writes a whole unary answer from its one step.
-	Body(c Chunk, u ledger.Usage) []byte
+	// Body writes a whole unary answer from its steps.
+	Body(steps []Chunk, u ledger.Usage) []byte
 	// Error writes the event that ends a streamed answer which cannot be finished.
 	Error(f Failure) []byte
 }
@@ -45,6 +59,7 @@ type Failure struct {
 	Message string // for people: what happened, where, and what to do
 	Field   string // the request's field at fault, if one is
 	Of      string // the id of what stands in the way, for instance the first request under an Idempotency-Key
+	Request string // waybill's id of the call
 
 	RetryAfter time.Duration // when another try may go better, 0 if never
 }

@@ -62,7 +62,7 @@ func newNode(t *testing.T, plans ...ledger.Plan) *node {
 	t.Cleanup(func() { n.up.Close() })
 	providers := map[string]router.Provider{}
 	for name, p := range dialects.Providers {
-		providers[name] = router.Provider{Dialect: p.Dialect, BaseURL: n.up.BaseURL(name)}
+		providers[name] = router.Provider{Dialects: p.Dialects, BaseURL: n.up.BaseURL(name)}
 	}
 	stop, cancel := context.WithCancel(context.Background())
 	n.stop = cancel
@@ -70,7 +70,7 @@ func newNode(t *testing.T, plans ...ledger.Plan) *node {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}
 	t.Cleanup(client.CloseIdleConnections)
 	n.d = &router.Dispatcher{Books: n.store, Secrets: secrets{}, Upstreams: dialects.Upstreams, Providers: providers,
-		Client: client, Health: router.NewHealth(), Now: time.Now, Timeouts: router.DefaultTimeouts, Stop: stop}
+		Client: client, Health: router.NewHealth(), Memory: router.NewMemory(), Now: time.Now, Timeouts: router.DefaultTimeouts, Stop: stop}
 	n.d.Secrets = secrets{"cred_openai": "sk-1", "cred_anthropic": "sk-2", "cred_google": "sk-3", "cred_own": "sk-own", "cred_dead": "sk-sandbox-fail-invalid-key"}
 	return n
 }
@@ -120,7 +120,7 @@ func (n *node) ask(ctx context.Context, org, model, words string, more string) *
 func (n *node) send(ctx context.Context, org string, body []byte) *answer {
 	in := dialects.Inbounds[ledger.DialectOpenAIChat]
 	a := &answer{id: fmt.Sprintf("req_%06d", n.seq.Add(1))}
-	q, err := in.Decode(body)
+	q, err := in.Decode(router.Incoming{Body: body})
 	if err != nil {
 		a.failure = router.FailureOf(err)
 		return a
@@ -164,7 +164,7 @@ var inbound = dialects.Inbounds[ledger.DialectOpenAIChat]
 
 func decode(t *testing.T, body string) *router.Request {
 	t.Helper()
-	q, err := inbound.Decode([]byte(body))
+	q, err := inbound.Decode(router.Incoming{Body: []byte(body)})
 	if err != nil {
 		t.Fatal(err)
 	}

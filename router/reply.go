@@ -48,7 +48,7 @@ func (r *reply) Next() (Chunk, error) {
 		c.Tier = r.resp.Header.Get(name)
 	}
 	r.named = true
-	for _, word := range []*string{&c.ID, &c.Model, &c.Tier, &c.Native} {
+	for _, word := range []*string{&c.ID, &c.Model, &c.Tier, &c.Native, &c.CallID, &c.Name} {
 		if *word != "" { // it goes into the log
 			*word = plain(*word, r.call.Secret, maxWord)
 		}
@@ -62,16 +62,16 @@ func (r *reply) readUnary() {
 		r.err = r.failed(err)
 		return
 	}
-	c, err := r.envelope.Decoder.Body(body)
-	if err == nil && !r.envelope.Decoder.Whole() {
+	steps, err := r.envelope.Decoder.Body(body, nil)
+	if err == nil && (len(steps) == 0 || !r.envelope.Decoder.Whole()) {
 		err = &UpstreamError{Class: ClassConnection, Err: errCut}
 	}
 	if err != nil {
 		r.err = r.ended(err)
 		return
 	}
-	c.Frame = body
-	r.steps, r.err = append(r.steps, c), io.EOF
+	steps[len(steps)-1].Frame = body
+	r.steps, r.err = steps, io.EOF
 }
 
 func (r *reply) readFrame() {
@@ -89,6 +89,8 @@ func (r *reply) readFrame() {
 	}
 	if err != nil {
 		r.err = r.ended(err)
+	}
+	if err != nil && (err != io.EOF || len(r.room) == 0) {
 		return
 	}
 	if len(r.room) == 0 {
@@ -115,6 +117,12 @@ func (r *reply) Usage() (ledger.Usage, bool) {
 	u, final := r.envelope.Decoder.Usage()
 	return u.Clamped(), final
 }
+
+// Turn is the answer as its provider wants it back.
+func (r *reply) Turn() []byte { return r.envelope.Decoder.Turn() }
+
+// Header is the header of the upstream's answer.
+func (r *reply) Header() http.Header { return r.resp.Header }
 
 // Warnings says what of the request this leg left out or altered.
 func (r *reply) Warnings() []string { return r.envelope.Warnings }

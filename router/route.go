@@ -13,6 +13,8 @@ type Supply struct {
 	Pool []*ledger.Credential // the platform's
 	// Model finds a model by its full or bare name, nil if the catalogue has none.
 	Model func(name string) *ledger.Model
+	// Origin is the leg that sealed reasoning into the conversation; zero if none is known to have.
+	Origin ledger.Choice
 }
 
 // Leg is one choice of a route.
@@ -31,7 +33,7 @@ const ModelAuto = "auto"
 // unlisted is what a model is taken to bear that the catalogue does not list: all that its caller asks of it. What it does
 // not bear, its provider refuses.
 var unlisted = []string{ledger.FeatureChat, ledger.FeatureReasoning, ledger.FeatureSampling, ledger.FeatureImages, ledger.FeatureTools,
-	ledger.FeatureStructured, ledger.FeaturePrefill, ledger.FeatureMaxTokens}
+	ledger.FeatureStructured, ledger.FeaturePrefill, ledger.FeatureMaxTokens, ledger.FeatureEmbedding}
 
 // maxLegs bounds a route.
 const maxLegs = 3
@@ -43,17 +45,21 @@ var autoPool = []string{"openai/gpt-6-luna", "anthropic/claude-haiku-5-5", "goog
 //
 // The org's own credentials come first. Where it has one for the call, capacity that costs the org money is no leg at
 // all: a failing credential of its own never turns into a charge. Credentials that the org keeps as a fallback come
-// after the platform's.
-func Route(asked string, v Supply) (ledger.Lane, []Leg, error) {
+// after the platform's. A leg that has sealed reasoning into the conversation goes before all others.
+func Route(q *Request, v Supply) (ledger.Lane, []Leg, error) {
+	asked := q.Model
 	lane, models := ledger.LaneAuto, []*ledger.Model(nil)
 	if asked == ModelAuto {
+		if q.Endpoint == EndpointEmbed {
+			return "", nil, &FieldError{q.Name("model"), "name a model: vectors of different models cannot be compared"}
+		}
 		for _, name := range autoPool {
 			if m := v.Model(name); m != nil && !m.Retired {
 				models = append(models, m)
 			}
 		}
 	} else {
-		m, err := v.named(asked)
+		m, err := v.named(q)
 		if err != nil {
 			return "", nil, err
 		}
@@ -69,13 +75,20 @@ func Route(asked string, v Supply) (ledger.Lane, []Leg, error) {
 		return lane, nil, &ledger.Error{Code: ledger.CodeUnavailable, Message: "no credential is attached that reaches " + asked +
 			": attach one of your own, or ask the operator"}
 	}
+	if i := slices.IndexFunc(legs, func(l Leg) bool { return l.choice() == v.Origin }); i > 0 {
+		legs = slices.Insert(slices.Delete(slices.Clone(legs), i, i+1), 0, legs[i])
+	}
 	return lane, legs[:min(len(legs), maxLegs)], nil
 }
 
-func (v Supply) named(asked string) (*ledger.Model, error) {
+func (v Supply) named(q *Request) (*ledger.Model, error) {
+	asked := q.Model
 	if m := v.Model(asked); m != nil && !m.Retired {
-		if !m.Has(ledger.FeatureChat) {
-			return nil, &FieldError{Field: "model", Reason: m.Name + " does not chat"}
+		switch embeds := q.Endpoint == EndpointEmbed; {
+		case embeds && !m.Has(ledger.FeatureEmbedding):
+			return nil, &FieldError{q.Name("model"), m.Name + " makes no embeddings"}
+		case !embeds && !m.Has(ledger.FeatureChat):
+			return nil, &FieldError{q.Name("model"), m.Name + " does not chat"}
 		}
 		return m, nil
 	}

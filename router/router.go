@@ -18,6 +18,7 @@ type Dispatcher struct {
 	Providers map[string]Provider
 	Client    *http.Client
 	Health    *Health
+	Memory    *Memory // nil: nothing is remembered
 	Now       func() time.Time
 	Timeouts  Timeouts
 	// Stop ends the calls that are still open: each caller gets an error, each call is settled on an estimate.
@@ -55,8 +56,12 @@ func (d *Dispatcher) Do(ctx context.Context, t Task, sink Sink) *Failure {
 }
 
 func (r *run) route() (lane ledger.Lane, legs []Leg, err error) {
+	q := r.task.Request
+	if r.d.Memory != nil {
+		r.origin = r.d.Memory.originOf(r.task.Org, q)
+	}
 	r.d.Books.View(func(s *ledger.State) {
-		lane, legs, err = Route(r.task.Request.Model, Supply{Own: s.Wallet(r.task.Org), Pool: s.Wallet(ledger.Platform), Model: s.Model})
+		lane, legs, err = Route(q, Supply{Own: s.Wallet(r.task.Org), Pool: s.Wallet(ledger.Platform), Model: s.Model, Origin: r.origin.choice()})
 	})
 	for _, l := range legs {
 		r.inputs.Legs = append(r.inputs.Legs, l.choice())
@@ -98,7 +103,7 @@ func (r *run) try(lane ledger.Lane, leg Leg) (done bool, failure *Failure) {
 // admit asks the ledger for the leg: durable when it returns without an error.
 func (r *run) admit(lane ledger.Lane, leg Leg) error {
 	q := r.task.Request
-	demand := ledger.Demand{Choice: leg.choice(), Input: InputBound(q), Output: q.OutputCap, Floor: outputFloor(q), Answers: q.N, ServiceTier: q.ServiceTier}
+	demand := demandOf(q, leg)
 	if !r.admitted {
 		rec, err := r.d.Books.Execute(r.client, ledger.Admit{Who: r.task.By, Org: r.task.Org, Key: r.task.Key, Request: r.task.ID,
 			Lane: lane, Dialect: q.Dialect, Asked: r.asked(), Streamed: q.Stream, Inputs: r.inputs, Demand: demand})

@@ -19,6 +19,7 @@ type run struct {
 	client  context.Context // ends when the caller leaves
 	started time.Time
 
+	origin   *remembered // what is known of the conversation's latest sealed reasoning; nil if nothing
 	inputs   ledger.Inputs
 	admitted bool
 	leg      ledger.Leg // the latest that was admitted

@@ -14,17 +14,16 @@ type tally struct {
 	id       string
 	answered string // the model
 	tier     string
+
+	callIDs []string // of its tool calls
+	seals   []string // of its reasoning
 }
+
+// maxCalls bounds how many calls and seals of one answer are remembered.
+const maxCalls = 128
 
 // note takes down what a step says.
-func (t *tally) note(step *Chunk) {
-	t.add(step)
-	for i := range step.Others {
-		t.add(&step.Others[i])
-	}
-}
-
-func (t *tally) add(c *Chunk) {
+func (t *tally) note(c *Chunk) {
 	if c.Content {
 		n := len(c.Text)
 		if n == 0 {
@@ -36,6 +35,12 @@ func (t *tally) add(c *Chunk) {
 	t.id = cmp.Or(c.ID, t.id)
 	t.answered = cmp.Or(c.Model, t.answered)
 	t.tier = cmp.Or(c.Tier, t.tier)
+	if c.CallID != "" && len(t.callIDs) < maxCalls {
+		t.callIDs = append(t.callIDs, c.CallID)
+	}
+	if c.Signature != "" && len(t.seals) < maxCalls {
+		t.seals = append(t.seals, c.Signature)
+	}
 }
 
 // used is what the call consumed: as the upstream reports it in the end, else at least what it reported so far, and at

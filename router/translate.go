@@ -2,6 +2,7 @@ package router
 
 import (
 	"fmt"
+	"slices"
 
 	"waybill/ledger"
 )
@@ -10,18 +11,20 @@ import (
 // model refuses is gone, and everything that was left out or altered has its warning.
 type Translated struct {
 	Request
+	Call     Call
 	Model    ledger.Model
 	Warnings []string
 }
 
 // Translate begins the translation of a request. What has no canonical form is refused by name.
-func Translate(r *Request, m ledger.Model) (*Translated, error) {
+func Translate(c Call) (*Translated, error) {
+	r, m := c.Request, c.Model
 	if len(r.Extra) > 0 {
 		return nil, &FieldError{r.Extra[0], "has no counterpart at " + m.Name}
 	}
-	t := &Translated{Request: *r, Model: m}
+	t := &Translated{Request: *r, Call: c, Model: m}
 	for _, h := range r.Hints {
-		t.Warn(h.Field, "left out ("+h.Reason+")")
+		t.Warnings = append(t.Warnings, h.Field+": left out ("+h.Reason+")")
 	}
 	for _, field := range RefusedBy(m, r) {
 		t.Warn(field, "left out, "+m.Name+" refuses it")
@@ -30,9 +33,87 @@ func Translate(r *Request, m ledger.Model) (*Translated, error) {
 		t.Temperature, t.TopP, t.TopK = nil, nil, nil
 	}
 	if !m.Has(ledger.FeatureReasoning) {
-		t.Effort = ""
+		t.Effort, t.Budget = "", nil
 	}
+	if err := t.able(); err != nil {
+		return nil, err
+	}
+	t.Messages = named(t.Messages)
 	return t, nil
+}
+
+// able refuses what the model is known not to bear, before a provider does in words of its own.
+func (t *Translated) able() error {
+	switch m := t.Model; {
+	case len(t.Tools) > 0 && t.ToolChoice.Mode != ToolNone && !m.Has(ledger.FeatureTools):
+		return t.Cannot("tools", "tools cannot be called")
+	case t.Format.Kind == FormatSchema && !m.Has(ledger.FeatureStructured):
+		return t.Cannot("response_format", "an answer by a schema cannot be had")
+	case m.Has(ledger.FeatureImages):
+		return nil
+	}
+	for _, turn := range t.Messages {
+		for _, p := range turn.Parts {
+			if p.Kind == KindImage {
+				return t.CannotPart(p)
+			}
+		}
+	}
+	return nil
+}
+
+// named gives the results of tools the names of the tools, from the calls that they answer: some dialects have the
+// name in both places, others in the call alone.
+func named(messages []Message) []Message {
+	var names map[string]string
+	out := messages
+	for i, m := range messages {
+		for j, p := range m.Parts {
+			switch {
+			case p.Kind == KindCall && p.ID != "":
+				if names == nil {
+					names = map[string]string{}
+				}
+				names[p.ID] = p.Name
+			case p.Kind == KindResult && p.Name == "" && names[p.ID] != "":
+				if &out[0] == &messages[0] {
+					out = slices.Clone(messages)
+				}
+				if &out[i].Parts[0] == &messages[i].Parts[0] {
+					out[i].Parts = slices.Clone(m.Parts)
+				}
+				out[i].Parts[j].Name = names[p.ID]
+			}
+		}
+	}
+	return out
+}
+
+// Remembered is the turn of an assistant's as its provider said it, if it called a tool and this leg's provider is
+// the one that said it. Otherwise the turn is written from its parts, without what was sealed into it.
+func (t *Translated) Remembered(m Message) []byte {
+	if m.Role != RoleAssistant || t.Call.Turn == nil {
+		return nil
+	}
+	for _, p := range m.Parts {
+		if p.Kind == KindCall {
+			return t.Call.Turn(p.ID)
+		}
+	}
+	return nil
+}
+
+// CallID is the id of a call as any provider takes it: the caller's own where it fits.
+func CallID(id string) string {
+	fits := id != "" && len(id) <= 64
+	for i := 0; fits && i < len(id); i++ {
+		c := id[i]
+		fits = c == '_' || c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+	}
+	if fits {
+		return id
+	}
+	return MintID(id, 0, 0)
 }
 
 // RefusedBy names the caller's fields that the model refuses rather than ignores: sampling values other than
@@ -50,25 +131,25 @@ func RefusedBy(m ledger.Model, r *Request) (fields []string) {
 			fields = append(fields, "top_k")
 		}
 	}
-	if !m.Has(ledger.FeatureReasoning) && r.Effort != "" && r.Effort != "none" {
+	if !m.Has(ledger.FeatureReasoning) && (r.Effort != "" && r.Effort != "none" || r.Budget != nil && *r.Budget != 0) {
 		fields = append(fields, "reasoning_effort")
 	}
 	return fields
 }
 
-// Warn records what was left out or altered.
+// Warn records what was left out or altered of a canonical field.
 func (t *Translated) Warn(field, what string) {
-	t.Warnings = append(t.Warnings, field+": "+what)
+	t.Warnings = append(t.Warnings, t.Name(field)+": "+what)
 }
 
-// Cannot refuses a field that the leg's dialect has no place for.
+// Cannot refuses a canonical field that the leg's dialect has no place for.
 func (t *Translated) Cannot(field, why string) error {
-	return &FieldError{field, why + " at " + t.Model.Name}
+	return &FieldError{t.Name(field), why + " at " + t.Model.Name}
 }
 
 // CannotPart refuses a part of a turn that the leg's dialect has no place for.
 func (t *Translated) CannotPart(p Part) error {
-	return t.Cannot(p.Field, fmt.Sprintf("content of type %q cannot be sent", p.Kind))
+	return &FieldError{p.Field, fmt.Sprintf("content of type %q cannot be sent at %s", p.Kind, t.Model.Name)}
 }
 
 // Turns is the conversation as the dialects want it that know two roles. System text after the first turn
@@ -80,7 +161,7 @@ func (t *Translated) Turns() ([]Message, error) {
 	for _, m := range t.Messages {
 		parts := make([]Part, 0, len(m.Parts))
 		for _, p := range m.Parts {
-			if p.Kind != "text" || p.Text != "" {
+			if p.Kind != KindText || p.Text != "" {
 				parts = append(parts, p)
 			}
 		}
@@ -93,7 +174,7 @@ func (t *Translated) Turns() ([]Message, error) {
 		case last >= 0 && turns[last].Role == role:
 			turns[last].Parts = append(turns[last].Parts, parts...)
 		default:
-			turns = append(turns, Message{Role: role, Parts: parts})
+			turns = append(turns, Message{Role: role, Parts: parts, Field: m.Field})
 		}
 	}
 	for i := range turns {

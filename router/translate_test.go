@@ -38,7 +38,7 @@ func TestTurns(t *testing.T) {
 		{"prefill taken", []Message{say(u, "1"), say(a, "2")}, []Message{say(u, "1"), say(a, "2")}, []string{ledger.FeaturePrefill}, ""},
 	} {
 		before := fmt.Sprint(tt.in)
-		tr, err := Translate(&Request{Messages: tt.in}, ledger.Model{Name: "p/m", Features: tt.features})
+		tr, err := Translate(Call{Request: &Request{Messages: tt.in}, Model: ledger.Model{Name: "p/m", Features: tt.features}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +55,7 @@ func TestTurns(t *testing.T) {
 func TestTranslateLeavesOutWhatTheModelRefuses(t *testing.T) {
 	temperature, one, k := 0.3, 1.0, int64(40)
 	r := &Request{Temperature: &temperature, TopP: &one, TopK: &k, Effort: "high", Hints: []FieldError{{"metadata", "labels"}}}
-	got, err := Translate(r, ledger.Model{Name: "p/m"})
+	got, err := Translate(Call{Request: r, Model: ledger.Model{Name: "p/m"}})
 	want := []string{
 		"metadata: left out (labels)", "temperature: left out, p/m refuses it", "top_k: left out, p/m refuses it",
 		"reasoning_effort: left out, p/m refuses it",
@@ -66,11 +66,11 @@ func TestTranslateLeavesOutWhatTheModelRefuses(t *testing.T) {
 	if got.Temperature != nil || got.TopP != nil || got.TopK != nil || got.Effort != "" || r.Temperature == nil {
 		t.Errorf("%+v", got)
 	}
-	got, _ = Translate(r, ledger.Model{Name: "p/m", Features: []string{ledger.FeatureSampling, ledger.FeatureReasoning}})
+	got, _ = Translate(Call{Request: r, Model: ledger.Model{Name: "p/m", Features: []string{ledger.FeatureSampling, ledger.FeatureReasoning}}})
 	if len(got.Warnings) != 1 || got.Temperature == nil || got.TopP == nil || got.TopK == nil || got.Effort != "high" {
 		t.Errorf("%+v", got)
 	}
-	if _, err := Translate(&Request{Extra: []string{"tools", "x"}}, ledger.Model{Name: "p/m"}); err == nil || !strings.HasPrefix(err.Error(), "tools: ") {
+	if _, err := Translate(Call{Request: &Request{Extra: []string{"tools", "x"}}, Model: ledger.Model{Name: "p/m"}}); err == nil || !strings.HasPrefix(err.Error(), "tools: ") {
 		t.Error(err)
 	}
 }

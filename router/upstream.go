@@ -23,19 +23,33 @@ type Call struct {
 	Model     ledger.Model
 	BaseURL   string // as the provider's own SDK takes it, without a slash at its end
 	Secret    string // the credential, sent in a header only
+	Quirks    Quirks // how the provider departs from its dialect
 	OutputCap int64  // tokens, sent in the dialect's own field; 0: none is known, for a model that the catalogue does not list
 	Client    *http.Client
 	Idle      time.Duration // longest wait between two bytes of the answer
+	// Turn finds what this leg's provider said in the turn that made a tool call, as Reply.Turn gave it; nil if it is
+	// not remembered, or was said to another credential. Nil where nothing is remembered at all.
+	Turn func(callID string) []byte
+	// Foreign says that reasoning in the conversation was sealed for another leg than this one: it must stay behind.
+	Foreign bool
 }
+
+// Own tells whether the caller speaks a dialect, so that its bytes are forwarded.
+func (c Call) Own(d ledger.Dialect) bool { return c.Request.Dialect == d && len(c.Request.Body) > 0 }
 
 // Reply is the answer to one attempt. It is read by one goroutine.
 type Reply interface {
-	// Next returns the next step. The end of a whole answer is io.EOF; the dialect's end mark is no step, since
-	// Writer.End writes the caller's. An answer that stops before its dialect's end mark, or without a finish
-	// reason, is an *UpstreamError of class connection, never io.EOF.
+	// Next returns the next step. The end of a whole answer is io.EOF. An answer that stops before its dialect's end
+	// mark, or without a finish reason, is an *UpstreamError of class connection, never io.EOF.
 	Next() (Chunk, error)
 	// Usage is what the upstream has reported so far, and whether that figure is the final one.
 	Usage() (u ledger.Usage, final bool)
+	// Turn is the whole answer as its provider wants it back when the conversation goes on past the answer's tool
+	// calls: the provider's own words, with its seals. It is nil where there is no seal to keep, and where the caller
+	// speaks the provider's dialect and so brings everything back itself. It is known when Next has returned io.EOF.
+	Turn() []byte
+	// Header is the header of the upstream's answer.
+	Header() http.Header
 	// Close ends the call upstream, whatever is left of it.
 	Close() error
 	// Warnings says what of the request this leg left out or altered, one sentence of ASCII each, beginning

@@ -245,7 +245,7 @@ func (n *node) newServer(ctx context.Context, o nodeOptions) (*wbhttp.Server, er
 		Books: n.store, Log: n.store, Names: names{n.store}, Reports: reports{n.reports}, Vault: secrets,
 		Dispatcher: &router.Dispatcher{
 			Books: n.store, Secrets: secrets, Upstreams: dialects.Upstreams, Providers: n.providers(),
-			Client: router.NewClient(t.connect), Health: router.NewHealth(), Now: time.Now, Stop: stop,
+			Client: router.NewClient(t.connect), Health: router.NewHealth(), Memory: router.NewMemory(), Now: time.Now, Stop: stop,
 			Timeouts: router.Timeouts{FirstByte: t.firstByte, Idle: t.idle, Total: t.total, Drain: t.abandoned},
 		},
 		Inbounds: dialects.Inbounds, Providers: slices.Sorted(maps.Keys(dialects.Providers)),

@@ -65,7 +65,7 @@ func TestModels(t *testing.T) {
 		t.Errorf("%d models", len(models))
 	}
 	features := []string{ledger.FeatureChat, ledger.FeatureEmbedding, ledger.FeatureReasoning, ledger.FeatureSampling, ledger.FeatureImages,
-		ledger.FeatureTools, ledger.FeatureStructured, ledger.FeaturePrefill, ledger.FeatureMaxTokens}
+		ledger.FeatureTools, ledger.FeatureStructured, ledger.FeaturePrefill, ledger.FeatureMaxTokens, ledger.FeatureBudget, ledger.FeatureAutoTools, ledger.FeatureResponsesTools}
 	providers := map[string]int{}
 	for _, m := range models {
 		providers[m.Provider]++

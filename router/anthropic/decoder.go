@@ -36,7 +36,7 @@ func (d *decoder) Frame(data []byte, steps []router.Chunk) ([]router.Chunk, erro
 	case "content_block_delta":
 		delta := doc.Get("delta")
 		if delta.Get("type").String() == "text_delta" {
-			c.Text = delta.Get("text").String()
+			c.Kind, c.Text = router.KindText, delta.Get("text").String()
 			c.Content = c.Text != ""
 		} else {
 			// Tool input, thinking, signatures, citations, and what is yet to be invented.
@@ -47,7 +47,7 @@ func (d *decoder) Frame(data []byte, steps []router.Chunk) ([]router.Chunk, erro
 		d.report(&c, doc.Get("usage"))
 	case "message_stop":
 		d.ended = true
-		return steps, io.EOF
+		return append(steps, router.Chunk{End: true}), io.EOF
 	case "error":
 		return steps, d.Refusal(0, doc)
 	}
@@ -55,17 +55,17 @@ func (d *decoder) Frame(data []byte, steps []router.Chunk) ([]router.Chunk, erro
 }
 
 // Body reads a whole answer.
-func (d *decoder) Body(body []byte) (router.Chunk, error) {
+func (d *decoder) Body(body []byte, steps []router.Chunk) ([]router.Chunk, error) {
 	doc, err := router.Document(body)
 	if err != nil {
-		return router.Chunk{}, err
+		return steps, err
 	}
 	switch doc.Get("type").String() {
 	case "message":
 	case "error":
-		return router.Chunk{}, d.Refusal(0, doc)
+		return steps, d.Refusal(0, doc)
 	default:
-		return router.Chunk{}, errors.New("the answer is not a message")
+		return steps, errors.New("the answer is not a message")
 	}
 	c := router.Chunk{ID: doc.Get("id").String(), Model: doc.Get("model").String()}
 	var text strings.Builder
@@ -74,11 +74,11 @@ func (d *decoder) Body(body []byte) (router.Chunk, error) {
 		text.WriteString(c.Text)
 		return true
 	})
-	c.Text = text.String()
+	c.Kind, c.Text = router.KindText, text.String()
 	d.stop(&c, doc)
 	d.report(&c, doc.Get("usage"))
 	d.ended = true
-	return c, nil
+	return append(steps, c), nil
 }
 
 // block reads a content block, whole or beginning. Thinking that has not begun to say anything is no content,
@@ -134,6 +134,9 @@ func (d *decoder) report(c *router.Chunk, u gjson.Result) {
 	}
 	d.tiered = c.Tier != ""
 }
+
+// Turn is nothing yet.
+func (d *decoder) Turn() []byte { return nil }
 
 // Whole tells whether the stop reason and the end mark were there.
 func (d *decoder) Whole() bool { return d.stopped && d.ended }

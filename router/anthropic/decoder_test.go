@@ -17,7 +17,7 @@ func TestOddUsage(t *testing.T) {
 		`{"input_tokens":-5,"cache_read_input_tokens":null,"output_tokens":"7"}`:                                                    {},
 	} {
 		var d decoder
-		if _, err := d.Body([]byte(`{"type":"message","content":[],"stop_reason":"end_turn","usage":` + body + `}`)); err != nil {
+		if _, err := d.Body([]byte(`{"type":"message","content":[],"stop_reason":"end_turn","usage":`+body+`}`), nil); err != nil {
 			t.Fatal(err)
 		}
 		if u, final := d.Usage(); u != want || !final {
@@ -79,8 +79,8 @@ func FuzzDecoder(f *testing.F) {
 			t.Fatalf("%+v", u)
 		}
 		var unary decoder
-		if c, err := unary.Body(in); err == nil && unary.Whole() && c.Finish == "" {
-			t.Fatalf("whole without a stop reason: %+v", c)
+		if steps, err := unary.Body(in, nil); err == nil && unary.Whole() && steps[0].Finish == "" {
+			t.Fatalf("whole without a stop reason: %+v", steps[0])
 		}
 	})
 }

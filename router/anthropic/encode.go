@@ -65,7 +65,7 @@ var budgeted = map[string]bool{
 
 // encode writes a request that came in another dialect.
 func encode(c router.Call) (body []byte, warnings []string, err error) {
-	t, err := router.Translate(c.Request, c.Model)
+	t, err := router.Translate(c)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -24,7 +24,7 @@ var Inbounds = map[ledger.Dialect]router.Inbound{
 
 // Providers are the providers by the name that models and credentials have them under.
 var Providers = map[string]router.Provider{
-	"openai":    {Dialect: ledger.DialectOpenAIChat, BaseURL: "https://api.openai.com/v1"},
-	"anthropic": {Dialect: ledger.DialectAnthropicMessages, BaseURL: "https://api.anthropic.com"},
-	"google":    {Dialect: ledger.DialectGemini, BaseURL: "https://generativelanguage.googleapis.com"},
+	"openai":    {Dialects: []ledger.Dialect{ledger.DialectOpenAIChat}, BaseURL: "https://api.openai.com/v1"},
+	"anthropic": {Dialects: []ledger.Dialect{ledger.DialectAnthropicMessages}, BaseURL: "https://api.anthropic.com"},
+	"google":    {Dialects: []ledger.Dialect{ledger.DialectGemini}, BaseURL: "https://generativelanguage.googleapis.com"},
 }

@@ -38,7 +38,7 @@ func through(t *testing.T, provider, base, secret, prompt string, stream bool) (
 	c := call(request(t, string(body)), base)
 	c.Secret, c.Attempt = secret, "req-"+provider+".1"
 	c.Model = models[provider]
-	reply, err := dialects.Upstreams[dialects.Providers[provider].Dialect].Open(context.Background(), c)
+	reply, err := dialects.Upstreams[dialects.Providers[provider].Dialects[0]].Open(context.Background(), c)
 	if err != nil {
 		return served{err: err}
 	}

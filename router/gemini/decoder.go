@@ -39,21 +39,20 @@ func (d *decoder) Frame(data []byte, steps []router.Chunk) ([]router.Chunk, erro
 }
 
 // Body reads a whole answer.
-func (d *decoder) Body(body []byte) (router.Chunk, error) {
+func (d *decoder) Body(body []byte, steps []router.Chunk) ([]router.Chunk, error) {
 	doc, err := router.Document(body)
 	if err != nil {
-		return router.Chunk{}, err
+		return steps, err
 	}
-	all, err := d.candidates(doc, nil)
-	if err != nil {
-		return router.Chunk{}, err
+	first := len(steps)
+	if steps, err = d.candidates(doc, steps); err != nil {
+		return steps, err
 	}
-	if len(all) == 0 {
-		return router.Chunk{}, errors.New("the answer has no candidates")
+	if len(steps) == first {
+		return steps, errors.New("the answer has no candidates")
 	}
-	d.name(&all[0], doc)
-	all[0].Others = all[1:]
-	return all[0], nil
+	d.name(&steps[first], doc)
+	return steps, nil
 }
 
 // candidates reads the answers side by side. A prompt that was blocked has none of them, and is an answer that
@@ -88,7 +87,7 @@ func (d *decoder) candidates(doc gjson.Result, steps []router.Chunk) ([]router.C
 }
 
 func (d *decoder) candidate(v gjson.Result) (router.Chunk, error) {
-	var c router.Chunk
+	c := router.Chunk{Kind: router.KindText}
 	index := v.Get("index").Int()
 	if err := d.answers.Step(index, false); err != nil {
 		return c, err
@@ -207,6 +206,9 @@ func (d *decoder) readUsage(u gjson.Result) {
 	n.Output, n.Reasoning = n.Output+thoughts, thoughts
 	d.usage, d.reported = n, true
 }
+
+// Turn is nothing yet.
+func (d *decoder) Turn() []byte { return nil }
 
 // Whole tells whether each candidate has its finish reason, or the prompt was blocked.
 func (d *decoder) Whole() bool { return d.answers.Whole() }

@@ -16,7 +16,7 @@ func TestOddUsage(t *testing.T) {
 		`{"promptTokenCount":10,"toolUsePromptTokenCount":7,"candidatesTokenCount":1,"totalTokenCount":18}`: {Input: 17, Output: 1},
 	} {
 		var d decoder
-		if _, err := d.Body([]byte(`{"candidates":[{"finishReason":"STOP"}],"usageMetadata":` + body + `}`)); err != nil {
+		if _, err := d.Body([]byte(`{"candidates":[{"finishReason":"STOP"}],"usageMetadata":`+body+`}`), nil); err != nil {
 			t.Fatal(err)
 		}
 		if u, final := d.Usage(); u != want || !final {

@@ -45,7 +45,7 @@ var tiers = map[string]string{
 
 // encode writes a request that came in another dialect.
 func encode(c router.Call) (body []byte, warnings []string, err error) {
-	t, err := router.Translate(c.Request, c.Model)
+	t, err := router.Translate(c)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -89,7 +89,7 @@ func TestThinking(t *testing.T) {
 		{flash, "high", `{"thinkingBudget":24576}`, false},
 		{flash, "xhigh", `{"thinkingBudget":24576}`, true},
 	} {
-		tr, err := router.Translate(&router.Request{Effort: tt.effort}, ledger.Model{ID: tt.model, Features: []string{ledger.FeatureReasoning}})
+		tr, err := router.Translate(router.Call{Request: &router.Request{Effort: tt.effort}, Model: ledger.Model{ID: tt.model, Features: []string{ledger.FeatureReasoning}}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,7 +32,7 @@ func TestDecode(t *testing.T) {
 		"logit_bias": {"1": 5}, "new_thing": 1, "store": false, "metadata": {"a": "b"},
 		"tools": null, "response_format": {"type": "text"}, "verbosity": "low"
 	}`
-	r, err := Inbound{}.Decode([]byte(body))
+	r, err := Inbound{}.Decode(router.Incoming{Body: []byte(body)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,6 +42,7 @@ func TestDecode(t *testing.T) {
 	r.Body = nil
 	got, _ := json.MarshalIndent(r, "", " ")
 	want := `{
+ "Endpoint": "chat",
  "Dialect": "openai-chat",
  "Body": null,
  "Model": "anthropic/claude-haiku-5-5",
@@ -67,9 +68,44 @@ func TestDecode(t *testing.T) {
   {"Field": "metadata", "Reason": "labels in OpenAI's own dashboard"}
  ]
 }`
-	if g, w := compact(t, got), compact(t, []byte(want)); g != w {
+	if g, w := compact(t, said(got)), compact(t, said([]byte(want))); g != w {
 		t.Errorf("got  %s\nwant %s", g, w)
 	}
+}
+
+// said is a JSON text without the members that say nothing.
+func said(b []byte) []byte {
+	var v any
+	_ = json.Unmarshal(b, &v) // a text of ours
+	var prune func(any) any
+	prune = func(v any) any {
+		switch v := v.(type) {
+		case map[string]any:
+			for k, m := range v {
+				if m = prune(m); m == nil {
+					delete(v, k)
+				}
+			}
+			if len(v) == 0 {
+				return nil
+			}
+		case []any:
+			for i := range v {
+				v[i] = prune(v[i])
+			}
+		case string:
+			if v == "" {
+				return nil
+			}
+		case bool:
+			if !v {
+				return nil
+			}
+		}
+		return v
+	}
+	b, _ = json.Marshal(prune(v))
+	return b
 }
 
 func compact(t *testing.T, b []byte) string {
@@ -83,7 +119,7 @@ func compact(t *testing.T, b []byte) string {
 }
 
 func TestDecodeOnlyTheOldCap(t *testing.T) {
-	r, err := Inbound{}.Decode([]byte(`{"max_tokens":10,"max_completion_tokens":null,"model":"m","messages":[{"role":"user","content":""}],"stop":"x"}`))
+	r, err := Inbound{}.Decode(router.Incoming{Body: []byte(`{"max_tokens":10,"max_completion_tokens":null,"model":"m","messages":[{"role":"user","content":""}],"stop":"x"}`)})
 	if err != nil || r.OutputCap != 10 || len(r.Stop) != 1 || r.Stop[0] != "x" {
 		t.Errorf("%+v %v", r, err)
 	}
@@ -94,14 +130,14 @@ func TestNeutralValues(t *testing.T) {
 	for name, values := range neutral {
 		for _, value := range append(values, `"else"`) {
 			body := `{"model":"m","messages":[{"role":"user","content":"a"}],"` + name + `": ` + strings.Replace(value, ":", " : ", 1) + ` }`
-			r, err := Inbound{}.Decode([]byte(body))
+			r, err := Inbound{}.Decode(router.Incoming{Body: []byte(body)})
 			if err != nil || (len(r.Extra) == 0) == (value == `"else"`) || len(r.Hints) > 0 {
 				t.Errorf("%s %s: %v %v", name, value, r, err)
 			}
 		}
 	}
 	for name := range hints {
-		r, err := Inbound{}.Decode([]byte(`{"model":"m","messages":[{"role":"user","content":"a"}],"` + name + `":"x"}`))
+		r, err := Inbound{}.Decode(router.Incoming{Body: []byte(`{"model":"m","messages":[{"role":"user","content":"a"}],"` + name + `":"x"}`)})
 		if err != nil || len(r.Extra) > 0 || len(r.Hints) != 1 || r.Hints[0].Field != name {
 			t.Errorf("%s: %v %v", name, r, err)
 		}
@@ -165,7 +201,7 @@ func TestDecodeFaults(t *testing.T) {
 		member(`"` + strings.Repeat("é", 100) + `":1`):         strings.Repeat("é", 64) + ": goes on beyond 128 bytes",
 		member(many(300)):                                      "x254: is one of more than 256 fields",
 	} {
-		r, err := Inbound{}.Decode([]byte(body))
+		r, err := Inbound{}.Decode(router.Incoming{Body: []byte(body)})
 		if r != nil || err == nil || err.Error() != want {
 			t.Errorf("%.80s: %v, want %s", body, err, want)
 		}
@@ -187,7 +223,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"model":"m","messages":[{"role":"system","content":"s"},{"role":"user","content":[{"type":"text","text":"a"},{"type":"x"}]}],"stream":true,"stream_options":{"include_usage":true},"n":2,"temperature":1,"tools":[{}]}`))
 	f.Add([]byte(`{"model":"m","messages":[{"role":"assistant","content":null,"tool_calls":[{}]},{"role":"tool","content":"a"}],"max_tokens":5}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		r, err := Inbound{}.Decode(body)
+		r, err := Inbound{}.Decode(router.Incoming{Body: body})
 		if err != nil {
 			if e, ok := errors.AsType[*router.FieldError](err); !ok || e.Field == "" || e.Reason == "" {
 				t.Fatalf("%v names no field", err)
@@ -196,7 +232,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		c := router.Call{Request: r, OutputCap: 77, Model: ledger.Model{ID: "up", Name: "openai/up"}}
 		edited, _ := edit(c)
-		again, err := Inbound{}.Decode(edited)
+		again, err := Inbound{}.Decode(router.Incoming{Body: edited})
 		if err != nil {
 			t.Fatalf("%q became %q: %v", body, edited, err)
 		}
@@ -218,7 +254,7 @@ func BenchmarkDecode(b *testing.B) {
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := (Inbound{}).Decode(body); err != nil {
+		if _, err := (Inbound{}).Decode(router.Incoming{Body: body}); err != nil {
 			b.Fatal(err)
 		}
 	}

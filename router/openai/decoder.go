@@ -25,7 +25,7 @@ type decoder struct {
 func (d *decoder) Frame(data []byte, steps []router.Chunk) ([]router.Chunk, error) {
 	if bytes.HasPrefix(data, []byte("[DONE]")) {
 		d.ended = true
-		return steps, io.EOF
+		return append(steps, router.Chunk{End: true}), io.EOF
 	}
 	doc, err := router.Document(data)
 	if err != nil {
@@ -48,26 +48,25 @@ func (d *decoder) Frame(data []byte, steps []router.Chunk) ([]router.Chunk, erro
 }
 
 // Body reads a whole answer.
-func (d *decoder) Body(body []byte) (router.Chunk, error) {
+func (d *decoder) Body(body []byte, steps []router.Chunk) ([]router.Chunk, error) {
 	doc, err := router.Document(body)
 	if err != nil {
-		return router.Chunk{}, err
+		return steps, err
 	}
 	if has(doc, "error") {
-		return router.Chunk{}, d.Refusal(0, doc)
+		return steps, d.Refusal(0, doc)
 	}
-	all, err := d.choices(doc, "message", nil)
-	if err != nil {
-		return router.Chunk{}, err
+	first := len(steps)
+	if steps, err = d.choices(doc, "message", steps); err != nil {
+		return steps, err
 	}
-	if len(all) == 0 {
-		return router.Chunk{}, errors.New("the answer has no choices")
+	if len(steps) == first {
+		return steps, errors.New("the answer has no choices")
 	}
 	d.ended = true
 	d.readUsage(doc.Get("usage"))
-	d.name(&all[0], doc)
-	all[0].Others = all[1:]
-	return all[0], nil
+	d.name(&steps[first], doc)
+	return steps, nil
 }
 
 // choices reads the answers side by side, each of which says something in its delta or message.
@@ -93,7 +92,7 @@ func (d *decoder) choice(choice, delta gjson.Result) (router.Chunk, error) {
 	var c router.Chunk
 	delta.ForEach(func(key, value gjson.Result) bool {
 		if key.Str == "content" && value.Type == gjson.String {
-			c.Text = value.Str
+			c.Kind, c.Text = router.KindText, value.Str
 		}
 		if key.Str != "role" && !empty(value) {
 			c.Content = true
@@ -159,6 +158,9 @@ func (d *decoder) readUsage(u gjson.Result) {
 	d.usage.Input = max(0, d.usage.Input-d.usage.CacheRead-d.usage.CacheWrite)
 	d.reported = true
 }
+
+// Turn is nothing: this dialect has no seals.
+func (d *decoder) Turn() []byte { return nil }
 
 // Whole tells whether each answer has its finish reason and the end mark was there.
 func (d *decoder) Whole() bool { return d.ended && d.answers.Whole() }

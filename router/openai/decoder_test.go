@@ -19,7 +19,7 @@ func TestOddUsage(t *testing.T) {
 		`{"prompt_tokens":1,"completion_tokens":5,"prompt_tokens_details":null}`:                                           {Input: 1, Output: 5},
 	} {
 		var d decoder
-		if _, err := d.Body([]byte(`{"choices":[{"index":0,"message":{"content":"a"},"finish_reason":"stop"}],"usage":` + body + `}`)); err != nil {
+		if _, err := d.Body([]byte(`{"choices":[{"index":0,"message":{"content":"a"},"finish_reason":"stop"}],"usage":`+body+`}`), nil); err != nil {
 			t.Fatal(err)
 		}
 		if u, final := d.Usage(); u != want || !final {
@@ -82,8 +82,8 @@ func FuzzDecoder(f *testing.F) {
 			t.Fatalf("%+v", u)
 		}
 		var unary decoder
-		if c, err := unary.Body(in); err == nil && unary.Whole() && c.Finish == "" {
-			t.Fatalf("whole without a finish reason: %+v", c)
+		if steps, err := unary.Body(in, nil); err == nil && unary.Whole() && steps[0].Finish == "" {
+			t.Fatalf("whole without a finish reason: %+v", steps[0])
 		}
 	})
 }

@@ -2,7 +2,6 @@ package openai
 
 import (
 	"slices"
-	"strconv"
 
 	"github.com/tidwall/gjson"
 
@@ -30,35 +29,35 @@ func edit(c router.Call) (body []byte, warnings []string) {
 	if c.Model.Has(ledger.FeatureMaxTokens) && has(root, "max_tokens") && !has(root, limit) {
 		limit = "max_tokens"
 	}
-	w := newObject(len(r.Body) + 128)
+	w := router.NewObject(len(r.Body) + 128)
 	var model, capped, options bool
 	root.ForEach(func(key, value gjson.Result) bool {
 		switch name := key.Str; {
 		case name == "model":
 			model = true
-			w.string(name, c.Model.ID)
+			w.String(name, c.Model.ID)
 		case name == limit && c.OutputCap > 0:
 			capped = true
-			w.int(name, c.OutputCap)
+			w.Int(name, c.OutputCap)
 		case name == "max_tokens" || name == "max_completion_tokens" || slices.Contains(drop, name):
 		case name == "stream_options" && r.Stream:
 			options = true
-			w.raw(name, withUsage(value))
+			w.Raw(name, withUsage(value))
 		default:
-			w.member(key.Raw, value.Raw)
+			w.Member(key.Raw, value.Raw)
 		}
 		return true
 	})
 	if !model {
-		w.string("model", c.Model.ID)
+		w.String("model", c.Model.ID)
 	}
 	if !capped && c.OutputCap > 0 {
-		w.int(limit, c.OutputCap)
+		w.Int(limit, c.OutputCap)
 	}
 	if r.Stream && !options {
-		w.raw("stream_options", `{"include_usage":true}`)
+		w.Raw("stream_options", `{"include_usage":true}`)
 	}
-	return w.end(), warnings
+	return w.End(), warnings
 }
 
 // refused names the members that the model would answer with an error. The families that choose their own
@@ -73,35 +72,13 @@ func refused(c router.Call) []string {
 
 // withUsage sets include_usage among the caller's stream options.
 func withUsage(options gjson.Result) string {
-	w := newObject(len(options.Raw) + 32)
-	w.raw("include_usage", "true")
+	w := router.NewObject(len(options.Raw) + 32)
+	w.Raw("include_usage", "true")
 	options.ForEach(func(key, value gjson.Result) bool {
 		if key.Type == gjson.String && key.Str != "include_usage" {
-			w.member(key.Raw, value.Raw)
+			w.Member(key.Raw, value.Raw)
 		}
 		return true
 	})
-	return string(w.end())
+	return string(w.End())
 }
-
-// object writes one JSON object, member by member.
-type object struct{ b []byte }
-
-func newObject(size int) *object { return &object{append(make([]byte, 0, size), '{')} }
-
-func (o *object) member(key, value string) {
-	if len(o.b) > 1 {
-		o.b = append(o.b, ',')
-	}
-	o.b = append(append(append(o.b, key...), ':'), value...)
-}
-
-func (o *object) raw(name, value string) { o.member(`"`+name+`"`, value) }
-
-func (o *object) string(name, value string) { o.raw(name, quote(value)) }
-
-func (o *object) int(name string, n int64) { o.raw(name, strconv.FormatInt(n, 10)) }
-
-func (o *object) end() []byte { return append(o.b, '}') }
-
-func quote(s string) string { return string(gjson.AppendJSONString(nil, s)) }

@@ -43,7 +43,7 @@ func TestEdit(t *testing.T) {
 		{"sampling without reasoning", `{"temperature":0.2,"reasoning_effort":"none","model":"luna",` + turns + `}`, []string{ledger.FeatureReasoning},
 			`{"temperature":0.2,"reasoning_effort":"none","model":"up",` + bare(turns) + `,"max_completion_tokens":77}`, nil},
 	} {
-		r, err := Inbound{}.Decode([]byte(tt.body))
+		r, err := Inbound{}.Decode(router.Incoming{Body: []byte(tt.body)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -47,7 +47,7 @@ var tiers = map[string]string{
 
 // encode writes a request that came in another dialect.
 func encode(c router.Call) (body []byte, warnings []string, err error) {
-	t, err := router.Translate(c.Request, c.Model)
+	t, err := router.Translate(c)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -89,7 +89,7 @@ func encode(c router.Call) (body []byte, warnings []string, err error) {
 func chatParts(t *router.Translated, parts []router.Part) ([]chatPart, error) {
 	out := make([]chatPart, 0, len(parts))
 	for _, p := range parts {
-		if p.Kind != "text" {
+		if p.Kind != router.KindText {
 			return nil, t.CannotPart(p)
 		}
 		out = append(out, chatPart{"text", p.Text})

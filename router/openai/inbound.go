@@ -16,7 +16,8 @@ var _ router.Inbound = Inbound{}
 
 // Decode reads the body of POST /v1/chat/completions: strict about the types of what it knows, tolerant about
 // what it does not know.
-func (Inbound) Decode(body []byte) (*router.Request, error) {
+func (Inbound) Decode(in router.Incoming) (*router.Request, error) {
+	body := in.Body
 	doc, err := router.Document(body)
 	if err != nil {
 		return nil, &router.FieldError{Field: "body", Reason: err.Error()}
@@ -24,8 +25,8 @@ func (Inbound) Decode(body []byte) (*router.Request, error) {
 	if !doc.IsObject() {
 		return nil, &router.FieldError{Field: "body", Reason: "must be a JSON object"}
 	}
-	d := decoding{req: &router.Request{Dialect: ledger.DialectOpenAIChat, Body: body}}
-	if fault := d.members(doc, "", d.field); fault != nil {
+	d := decoding{req: &router.Request{Endpoint: router.EndpointChat, Dialect: ledger.DialectOpenAIChat, Body: body}}
+	if fault := router.Members(doc, "", d.field); fault != nil {
 		return nil, fault
 	}
 	switch {

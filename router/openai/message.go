@@ -134,7 +134,7 @@ func (d *decoding) part(i, j int, p gjson.Result) (router.Part, *router.FieldErr
 
 // other is a part that is no text.
 func other(kind string, v gjson.Result, field string) router.Part {
-	return router.Part{Kind: kind, Raw: json.RawMessage(v.Raw), Field: field}
+	return router.Part{Kind: router.Kind(kind), Raw: json.RawMessage(v.Raw), Field: field}
 }
 
 // place names a place in a message as the caller would write it.

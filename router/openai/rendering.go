@@ -62,11 +62,13 @@ func appendFinish(b []byte, finish router.Finish) []byte {
 }
 
 // Body writes a whole answer.
-func (w *rendering) Body(c router.Chunk, u ledger.Usage) []byte {
+func (w *rendering) Body(steps []router.Chunk, u ledger.Usage) []byte {
 	b := append(w.opening(nil, "chat.completion"), `,"choices":[`...)
-	b = appendChoice(b, c)
-	for _, other := range c.Others {
-		b = appendChoice(append(b, ','), other)
+	for i, c := range steps {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendChoice(b, c)
 	}
 	return append(appendUsage(append(b, `],"usage":`...), u), '}')
 }

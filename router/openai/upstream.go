@@ -21,7 +21,7 @@ func (Upstream) Open(ctx context.Context, c router.Call) (router.Reply, error) {
 		Stream:  c.Request.Stream,
 		Decoder: &decoder{},
 	}
-	if own := c.Request.Dialect == ledger.DialectOpenAIChat && len(c.Request.Body) > 0; own {
+	if c.Own(ledger.DialectOpenAIChat) {
 		e.Body, e.Warnings = edit(c)
 	} else {
 		var err error

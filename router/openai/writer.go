@@ -87,7 +87,10 @@ func appendUsage(b []byte, u ledger.Usage) []byte {
 }
 
 // relay forwards an answer that came in this dialect.
-type relay struct{ sheet }
+type relay struct {
+	sheet
+	mark []byte // the upstream's end mark
+}
 
 // Chunk forwards the frame, unless it is the usage chunk that we asked for and the caller did not.
 func (w *relay) Chunk(c router.Chunk) []byte {
@@ -96,6 +99,10 @@ func (w *relay) Chunk(c router.Chunk) []byte {
 	}
 	if c.Model != "" {
 		w.model = c.Model
+	}
+	if c.End {
+		w.mark = c.Frame
+		return nil
 	}
 	if c.Report && !w.usage {
 		return nil
@@ -107,4 +114,4 @@ func (w *relay) Chunk(c router.Chunk) []byte {
 }
 
 // Body forwards a whole answer.
-func (w *relay) Body(c router.Chunk, _ ledger.Usage) []byte { return c.Frame }
+func (w *relay) Body(steps []router.Chunk, _ ledger.Usage) []byte { return steps[len(steps)-1].Frame }

@@ -76,8 +76,8 @@ func TestRenderingSeveralAnswers(t *testing.T) {
 
 func TestRenderingBody(t *testing.T) {
 	w := Inbound{}.Writer(&router.Request{}, head, ledger.DialectGemini)
-	got := w.Body(router.Chunk{Frame: []byte("x"), Text: "Hi\n", Finish: router.FinishStop,
-		Others: []router.Chunk{{Index: 1, Text: "Ho", Finish: router.FinishLength}}}, usage)
+	got := w.Body([]router.Chunk{{Kind: router.KindText, Text: "Hi\n", Finish: router.FinishStop},
+		{Frame: []byte("x"), Index: 1, Kind: router.KindText, Text: "Ho", Finish: router.FinishLength}}, usage)
 	want := `{"id":"chatcmpl-req_1","object":"chat.completion","created":1764000000,"model":"anthropic/claude-haiku-5-5","choices":[
 		{"index":0,"message":{"role":"assistant","content":"Hi\n","refusal":null},"logprobs":null,"finish_reason":"stop"},
 		{"index":1,"message":{"role":"assistant","content":"Ho","refusal":null},"logprobs":null,"finish_reason":"length"}],
@@ -109,7 +109,7 @@ func TestRelay(t *testing.T) {
 	if !strings.HasPrefix(got, seen+`data: {"id":"chatcmpl-up","object":"chat.completion.chunk","created":1764000000,"model":"gpt-6-luna-2026-09-22","choices":[],"usage":{"prompt_tokens":12412,`) {
 		t.Errorf("missing: %q", got)
 	}
-	if got := w.Body(router.Chunk{Frame: []byte("{}\n")}, usage); string(got) != "{}\n" {
+	if got := w.Body([]router.Chunk{{Frame: []byte("{}\n")}}, usage); string(got) != "{}\n" {
 		t.Errorf("body %q", got)
 	}
 }

@@ -1,0 +1,25 @@
+package router
+
+import (
+	"net/http"
+	"strings"
+
+	"waybill/ledger"
+)
+
+// passed is what of the upstream's headers goes on to a caller who speaks its dialect: the request's id, and on the
+// org's own credential everything that is the provider's own, such as its limits. Those of the platform's credentials
+// concern the operator.
+func (a *attempt) passed() http.Header {
+	if a.dialect != a.task.Request.Dialect {
+		return nil
+	}
+	out := http.Header{}
+	for name, values := range a.reply.Header() {
+		own := strings.HasPrefix(name, "Anthropic-") || strings.HasPrefix(name, "Openai-") || strings.HasPrefix(name, "X-Ratelimit-")
+		if name == "Request-Id" || name == "X-Request-Id" || own && a.on.Credential.Kind() == ledger.BYOK {
+			out[name] = values
+		}
+	}
+	return out
+}
