@@ -11,14 +11,41 @@ import (
 	"waybill/router"
 )
 
-// chat is the row of an endpoint that answers a conversation in one of the callers' dialects.
-func chat(path, summary string, dialect ledger.Dialect) route {
-	return route{method: http.MethodPost, path: path, summary: summary, who: inference, status: http.StatusOK,
-		serve: func(s *Server, c *call, w http.ResponseWriter) { s.chat(s.o.Inbounds[dialect], c, w) }}
+// door is an address at which callers speak one dialect.
+type door struct {
+	dialect ledger.Dialect
+	router.Incoming
 }
 
-// chat answers one inference call: who calls, what they say, and then it is the router's.
-func (s *Server) chat(in router.Inbound, c *call, w http.ResponseWriter) {
+// inferenceRoutes is where each dialect's clients call. Gemini's say the model and the method in the address.
+func inferenceRoutes() []route {
+	chat, responses, messages := ledger.DialectOpenAIChat, ledger.DialectOpenAIResponses, ledger.DialectAnthropicMessages
+	gemini := func(method, summary string, in router.Incoming) route {
+		return infer("/v1beta/models/{model:.+}:"+method, summary, door{ledger.DialectGemini, in})
+	}
+	return []route{
+		infer("/v1/chat/completions", "Answer a conversation, in OpenAI's Chat Completions dialect", door{chat, router.Incoming{Endpoint: router.EndpointChat}}),
+		infer("/v1/responses", "Answer a conversation, in OpenAI's Responses dialect", door{responses, router.Incoming{Endpoint: router.EndpointChat}}),
+		infer("/v1/responses/input_tokens", "Count the tokens of a conversation, in OpenAI's Responses dialect", door{responses, router.Incoming{Endpoint: router.EndpointCount}}),
+		infer("/v1/embeddings", "Embed texts, in OpenAI's dialect", door{chat, router.Incoming{Endpoint: router.EndpointEmbed}}),
+		infer("/v1/messages", "Answer a conversation, in Anthropic's Messages dialect", door{messages, router.Incoming{Endpoint: router.EndpointChat}}),
+		infer("/v1/messages/count_tokens", "Count the tokens of a conversation, in Anthropic's dialect", door{messages, router.Incoming{Endpoint: router.EndpointCount}}),
+		gemini("generateContent", "Answer a conversation, in Gemini's dialect", router.Incoming{Endpoint: router.EndpointChat}),
+		gemini("streamGenerateContent", "Stream an answer, in Gemini's dialect: as SSE with alt=sse, else as one JSON array", router.Incoming{Endpoint: router.EndpointChat, Stream: true}),
+		gemini("countTokens", "Count the tokens of a conversation, in Gemini's dialect", router.Incoming{Endpoint: router.EndpointCount}),
+		gemini("embedContent", "Embed a text, in Gemini's dialect", router.Incoming{Endpoint: router.EndpointEmbed}),
+		gemini("batchEmbedContents", "Embed texts, in Gemini's dialect", router.Incoming{Endpoint: router.EndpointEmbed, Batch: true}),
+	}
+}
+
+func infer(path, summary string, d door) route {
+	return route{method: http.MethodPost, path: path, summary: summary, who: inference, status: http.StatusOK,
+		serve: func(s *Server, c *call, w http.ResponseWriter) { s.infer(d, c, w) }}
+}
+
+// infer answers one inference call: who calls, what they say, and then it is the router's.
+func (s *Server) infer(d door, c *call, w http.ResponseWriter) {
+	in := s.o.Inbounds[d.dialect]
 	if in == nil {
 		s.lost(w, c.r, router.Failure{Status: http.StatusServiceUnavailable, Code: "not_ready", Message: "this node serves no inference"})
 		return
@@ -48,13 +75,15 @@ func (s *Server) chat(in router.Inbound, c *call, w http.ResponseWriter) {
 		s.refuse(w, in, c.id, *router.FailureOf(err))
 		return
 	}
-	q, err := in.Decode(router.Incoming{Endpoint: router.EndpointChat, Body: body, Header: c.r.Header})
+	d.Body, d.Header, d.Model = body, c.r.Header, c.vars["model"]
+	d.Array = d.Stream && c.r.URL.Query().Get("alt") != "sse"
+	q, err := in.Decode(d.Incoming)
 	if err != nil {
 		s.refuse(w, in, c.id, *router.FailureOf(err))
 		return
 	}
 	defer s.resolve(c)
-	k := &sink{w: w, control: http.NewResponseController(w), patient: s.o.Limits.WriteTimeout, stream: q.Stream}
+	k := &sink{w: w, control: http.NewResponseController(w), patient: s.o.Limits.WriteTimeout, stream: q.Stream, array: q.Array}
 	if f := s.o.Dispatcher.Do(c, router.Task{ID: c.id, By: by, Org: c.key.Org, Key: c.key.ID, Request: q, Inbound: in}, k); f != nil {
 		s.refuse(w, in, c.id, *f)
 	}

@@ -88,7 +88,7 @@ func (s *Server) refuse(w http.ResponseWriter, in router.Inbound, request string
 	if strings.HasPrefix(f.Of, requestPrefix) { // the first call under a repeated Idempotency-Key
 		request = f.Of
 	}
-	h["Waybill-Request"] = []string{request}
+	h["Waybill-Request"], f.Request = []string{request}, request
 	h["Content-Type"] = []string{"application/json"}
 	retryHeaders(h, f)
 	if f.Status == http.StatusConflict || f.Status == http.StatusPaymentRequired {

@@ -109,11 +109,28 @@ func (s *Server) panicked(v *visit, r *http.Request, p any) {
 // lost answers a call that has come to no route, or out of one, in the shape that its path promises.
 func (s *Server) lost(w http.ResponseWriter, r *http.Request, f router.Failure) {
 	id := requestOf(w)
-	if in := s.o.Inbounds[ledger.DialectOpenAIChat]; in != nil && strings.HasPrefix(r.URL.Path, "/v1/") {
+	if in := s.o.Inbounds[spokenAt(r)]; in != nil {
 		s.refuse(w, in, id, f)
 		return
 	}
 	s.problem(w, id, problemOf(f))
+}
+
+// spokenAt is the dialect of a caller at an address, be there a route or not. Anthropic's clients are known by their
+// version where they share a path with OpenAI's.
+func spokenAt(r *http.Request) ledger.Dialect {
+	path := r.URL.Path
+	switch {
+	case strings.HasPrefix(path, "/v1beta/"):
+		return ledger.DialectGemini
+	case !strings.HasPrefix(path, "/v1/"):
+		return ""
+	case strings.HasPrefix(path, "/v1/messages") || r.Header.Get("Anthropic-Version") != "":
+		return ledger.DialectAnthropicMessages
+	case strings.HasPrefix(path, "/v1/responses"):
+		return ledger.DialectOpenAIResponses
+	}
+	return ledger.DialectOpenAIChat
 }
 
 // requestPrefix begins the id of a call.

@@ -15,6 +15,7 @@ type sink struct {
 	control *http.ResponseController
 	patient time.Duration // for the caller to take one write
 	stream  bool
+	array   bool // the stream is one JSON array
 	started bool
 }
 
@@ -43,8 +44,14 @@ func (k *sink) Start(f router.Facts) {
 		h["Waybill-Billing"] = []string{f.Billing}
 		h["Waybill-Charge"] = []string{f.Charge.String()}
 	}
+	for name, values := range f.Header {
+		h[name] = values
+	}
 	if k.stream {
 		h["Content-Type"] = eventStream
+		if k.array {
+			h["Content-Type"] = plainJSON
+		}
 		h["Cache-Control"] = noCache
 		h["X-Accel-Buffering"] = no // a proxy in front must not gather the frames
 		return

@@ -3,14 +3,12 @@ package http
 import (
 	"net/http"
 	"slices"
-
-	"waybill/ledger"
 )
 
 // routes is the one table of all that is served. What is called most comes first, since it is searched in order.
 func routes() []route {
 	return slices.Concat(
-		[]route{chat("/v1/chat/completions", "Answer a conversation, in OpenAI's Chat Completions dialect", ledger.DialectOpenAIChat)},
+		inferenceRoutes(),
 		modelRoutes(),
 		healthRoutes(),
 		orgRoutes(), planRoutes(), keyRoutes(), credentialRoutes(),
