@@ -1,0 +1,121 @@
+package responses
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/tidwall/gjson"
+
+	"waybill/ledger"
+	"waybill/router"
+)
+
+// Inbound reads Responses requests and writes their answers.
+type Inbound struct{}
+
+var _ router.Inbound = Inbound{}
+
+// names are this dialect's words for the canonical fields.
+var names = map[string]string{
+	"messages":              "input",
+	"response_format":       "text.format",
+	"max_completion_tokens": "max_output_tokens",
+	"reasoning_effort":      "reasoning.effort",
+	"user":                  "safety_identifier",
+}
+
+// forwarded are the headers that go upstream with the caller's bytes.
+var forwarded = []string{"Openai-Beta"}
+
+// Decode reads the body of POST /v1/responses, or of /v1/responses/input_tokens: strict about the types of what it
+// knows, tolerant about what it does not know.
+func (Inbound) Decode(in router.Incoming) (*router.Request, error) {
+	doc, err := router.Document(in.Body)
+	if err != nil {
+		return nil, &router.FieldError{Field: "body", Reason: err.Error()}
+	}
+	if !doc.IsObject() {
+		return nil, &router.FieldError{Field: "body", Reason: "must be a JSON object"}
+	}
+	d := decoding{req: &router.Request{
+		Endpoint: in.Endpoint, Dialect: ledger.DialectOpenAIResponses, Body: in.Body, Names: names, Header: headers(in.Header),
+	}}
+	if fault := router.Members(doc, "", d.field); fault != nil {
+		return nil, fault
+	}
+	d.req.System = append(d.instructions, d.req.System...)
+	switch {
+	case d.req.Model == "":
+		return nil, &router.FieldError{Field: "model", Reason: "is required"}
+	case in.Endpoint == router.EndpointCount:
+		d.req.Stream = false
+	case !d.conversed:
+		return nil, &router.FieldError{Field: "input", Reason: "is required"}
+	}
+	return d.req, nil
+}
+
+func headers(all http.Header) http.Header {
+	var out http.Header
+	for _, name := range forwarded {
+		if values := all[name]; len(values) > 0 {
+			if out == nil {
+				out = http.Header{}
+			}
+			out[name] = values
+		}
+	}
+	return out
+}
+
+// Writer starts an answer: forwarded where the upstream speaks this dialect, rendered from its steps otherwise.
+func (Inbound) Writer(req *router.Request, head router.Head, from ledger.Dialect) router.Writer {
+	switch {
+	case from == ledger.DialectOpenAIResponses:
+		return &relay{head: head}
+	case req.Endpoint == router.EndpointCount:
+		return &counted{relay{head: head}}
+	}
+	return newRendering(req, head)
+}
+
+// Failure writes {"error":{…}} with the type that OpenAI's clients and their users know for the status.
+func (Inbound) Failure(f router.Failure) []byte {
+	var body struct {
+		Error struct {
+			Message string  `json:"message"`
+			Type    string  `json:"type"`
+			Param   *string `json:"param"`
+			Code    string  `json:"code"`
+		} `json:"error"`
+	}
+	body.Error.Message, body.Error.Type, body.Error.Code = f.Message, kindOf(f.Status), f.Code
+	if f.Field != "" {
+		body.Error.Param = &f.Field
+	}
+	b, _ := json.Marshal(body) // strings alone: it cannot fail
+	return b
+}
+
+// kindOf is the error type for a status.
+func kindOf(status int) string {
+	switch {
+	case status == http.StatusUnauthorized:
+		return "authentication_error"
+	case status == http.StatusPaymentRequired:
+		return "insufficient_quota"
+	case status == http.StatusForbidden:
+		return "permission_error"
+	case status == http.StatusTooManyRequests:
+		return "rate_limit_error"
+	case status >= 400 && status < 500:
+		return "invalid_request_error"
+	}
+	return "server_error"
+}
+
+// has tells whether an object has a member with a value.
+func has(doc gjson.Result, name string) bool {
+	v := doc.Get(name)
+	return v.Exists() && v.Type != gjson.Null
+}

@@ -1,0 +1,69 @@
+package responses
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/tidwall/gjson"
+
+	"waybill/router"
+)
+
+// classes of the codes with which OpenAI refuses a call, ends a stream, or fails an answer that came with a 200, where
+// they say more than the status. The codes of failed answers are those of ResponseErrorCode in OpenAI's Go SDK.
+var classes = map[string]router.Class{
+	"invalid_api_key":                      router.ClassCredential,
+	"account_deactivated":                  router.ClassCredential,
+	"unsupported_country_region_territory": router.ClassCredential,
+	"data_residency_mismatch":              router.ClassCredential,
+	"insufficient_quota":                   router.ClassCredential,
+	"credit_balance_exhausted":             router.ClassCredential,
+	"organization_spend_limit_exceeded":    router.ClassCredential,
+	"project_spend_limit_exceeded":         router.ClassCredential,
+	"organization_usage_limit_exceeded":    router.ClassCredential,
+	"billing_hard_limit_reached":           router.ClassCredential,
+	"billing_not_active":                   router.ClassCredential,
+	"authentication_error":                 router.ClassCredential,
+	"permission_error":                     router.ClassCredential,
+	"model_not_found":                      router.ClassNotFound,
+	"rate_limit_exceeded":                  router.ClassRateLimited,
+	"slow_down":                            router.ClassRateLimited,
+	"rate_limit_error":                     router.ClassRateLimited,
+	"server_is_overloaded":                 router.ClassOverloaded,
+	"overloaded_error":                     router.ClassOverloaded,
+	"server_error":                         router.ClassServerError,
+	"vector_store_timeout":                 router.ClassTimeout,
+	"context_length_exceeded":              router.ClassBadRequest,
+	"content_policy_violation":             router.ClassBadRequest,
+	"invalid_prompt":                       router.ClassBadRequest,
+	"bio_policy":                           router.ClassBadRequest,
+	"misalignment_policy_violation":        router.ClassBadRequest,
+	"invalid_request_error":                router.ClassBadRequest,
+}
+
+// refusal reads {"error":{"message","type","param","code"}}, and the event {"type":"error","code","message","param"},
+// whose members stand by themselves. Status is 0 for an error inside an answer.
+func refusal(status int, body gjson.Result) *router.UpstreamError {
+	e := body.Get("error")
+	switch {
+	case e.Type == gjson.String: // some compatible servers
+		return &router.UpstreamError{Class: router.ClassOf(status), Message: e.Str}
+	case !e.IsObject():
+		e = body
+	}
+	code, kind := e.Get("code").String(), e.Get("type").String()
+	if kind == "error" {
+		kind = ""
+	}
+	class, ok := classes[code]
+	if !ok && (status == 0 || kind != "invalid_request_error") { // which goes with many a status
+		class, ok = classes[kind]
+	}
+	if !ok && status == 0 && strings.Contains(code, "image") {
+		class, ok = router.ClassBadRequest, true
+	}
+	if !ok {
+		class = router.ClassOf(status)
+	}
+	return &router.UpstreamError{Class: class, Code: cmp.Or(code, kind), Message: e.Get("message").String()}
+}
