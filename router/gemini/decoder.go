@@ -12,13 +12,20 @@ import (
 
 // decoder reads a generateContent answer, whole or as a stream of partial ones.
 type decoder struct {
-	named    bool // the answer's id and model have been told
-	tiered   bool // its service tier has
+	attempt  string // from which the ids of calls are made that have none
+	named    bool   // the answer's id and model have been told
+	tiered   bool   // its service tier has
 	answers  router.Answers
-	called   [router.MaxAnswers]bool // the candidate calls a tool
+	calls    [router.MaxAnswers]int // made by each of the candidates
+	turn     *turn                  // the answer as Gemini wants it back; nil if the caller brings it back itself
 	usage    ledger.Usage
 	reported bool
 }
+
+// maxSteps bounds the parts that one partial answer, or a whole one, can have.
+const maxSteps = 4096
+
+var errTooManySteps = errors.New("the answer has more than 4096 parts")
 
 // Frame reads one partial answer. There is no end mark: the stream just ends.
 func (d *decoder) Frame(data []byte, steps []router.Chunk) ([]router.Chunk, error) {
@@ -65,16 +72,8 @@ func (d *decoder) candidates(doc gjson.Result, steps []router.Chunk) ([]router.C
 	before := len(steps)
 	var err error
 	doc.Get("candidates").ForEach(func(_, v gjson.Result) bool {
-		if len(steps) == router.MaxAnswers {
-			err = router.ErrTooManyAnswers
-			return false
-		}
-		var c router.Chunk
-		if c, err = d.candidate(v); err != nil {
-			return false
-		}
-		steps = append(steps, c)
-		return true
+		steps, err = d.candidate(v, steps)
+		return err == nil
 	})
 	if err != nil || len(steps) > before || d.answers.Any() {
 		return steps, err
@@ -86,64 +85,79 @@ func (d *decoder) candidates(doc gjson.Result, steps []router.Chunk) ([]router.C
 	return steps, err
 }
 
-func (d *decoder) candidate(v gjson.Result) (router.Chunk, error) {
-	c := router.Chunk{Kind: router.KindText}
+// candidate reads what is said of one of the answers: a step a part, of which the last tells why it ended.
+func (d *decoder) candidate(v gjson.Result, steps []router.Chunk) ([]router.Chunk, error) {
 	index := v.Get("index").Int()
 	if err := d.answers.Step(index, false); err != nil {
-		return c, err
+		return steps, err
 	}
-	c.Index = int(index)
-	d.parts(&c, v.Get("content.parts"))
-	c.Native = v.Get("finishReason").String()
-	finish, broken := finishOf(c.Native)
-	if broken {
-		return c, &router.UpstreamError{
-			Class: router.ClassServerError, Code: c.Native, Message: v.Get("finishMessage").String(),
+	before := len(steps)
+	v.Get("content.parts").ForEach(func(_, p gjson.Result) bool {
+		steps = append(steps, d.part(p, int(index)))
+		return len(steps) < maxSteps
+	})
+	native := v.Get("finishReason").String()
+	finish, broken := finishOf(native)
+	switch {
+	case len(steps) >= maxSteps:
+		return steps[:before], errTooManySteps
+	case broken:
+		return steps[:before], &router.UpstreamError{
+			Class: router.ClassServerError, Code: native, Message: v.Get("finishMessage").String(),
 		}
-	}
-	if finish == router.FinishStop && d.called[c.Index] {
+	case finish == router.FinishStop && d.calls[index] > 0:
 		finish = router.FinishTool // which Gemini has no word for
 	}
-	c.Finish = finish
-	return c, d.answers.Step(index, finish != "")
+	if len(steps) == before {
+		steps = append(steps, router.Chunk{Index: int(index)})
+	}
+	last := &steps[len(steps)-1]
+	last.Finish, last.Native = finish, native
+	return steps, d.answers.Step(index, finish != "")
 }
 
-// parts reads what a candidate says. A thought is content but not text; a signature alone is neither.
-func (d *decoder) parts(c *router.Chunk, parts gjson.Result) {
-	var several strings.Builder
-	parts.ForEach(func(_, p gjson.Result) bool {
-		var text gjson.Result
-		thought, other := false, false
-		p.ForEach(func(key, v gjson.Result) bool {
-			switch key.Str {
-			case "text":
-				text = v
-			case "thought":
-				thought = v.Bool()
-			case "thoughtSignature", "partMetadata":
-			case "functionCall":
-				d.called[c.Index], other = true, true
-			default:
-				other = true
-			}
-			return true
-		})
-		c.Content = c.Content || other || text.Str != ""
-		switch {
-		case thought || text.Str == "":
-		case c.Text == "":
-			c.Text = text.Str
+// part reads one part. A signature alone is no content; what is not known is.
+func (d *decoder) part(p gjson.Result, index int) router.Chunk {
+	c := router.Chunk{Index: index}
+	var text, call gjson.Result
+	thought, other := false, false
+	p.ForEach(func(key, v gjson.Result) bool {
+		switch key.Str {
+		case "text":
+			text = v
+		case "thought":
+			thought = v.Bool()
+		case "thoughtSignature":
+			c.Signature = standard(v.String())
+		case "functionCall":
+			call = v
+		case "partMetadata":
 		default:
-			if several.Len() == 0 {
-				several.WriteString(c.Text)
-			}
-			several.WriteString(text.Str)
+			other = true
 		}
 		return true
 	})
-	if several.Len() > 0 {
-		c.Text = several.String()
+	switch {
+	case call.IsObject():
+		c.Kind, c.Content, c.Call, c.Name = router.KindCall, true, d.calls[index], call.Get("name").String()
+		if c.Text = call.Get("args").Raw; c.Text == "" || c.Text == "null" {
+			c.Text = "{}"
+		}
+		if c.CallID = call.Get("id").String(); c.CallID == "" {
+			c.CallID = router.MintID(d.attempt, index, c.Call)
+		}
+		d.calls[index]++
+	case other:
+		c.Content = true
+	case thought:
+		c.Kind, c.Text, c.Content = router.KindReasoning, text.Str, text.Str != ""
+	case text.Exists():
+		c.Kind, c.Text, c.Content = router.KindText, text.Str, text.Str != ""
 	}
+	if d.turn != nil && index == 0 {
+		d.turn.add(p, c)
+	}
+	return c
 }
 
 // finishOf reads a finish reason. Broken are those of an answer that no caller can use. One that is not known
@@ -207,8 +221,13 @@ func (d *decoder) readUsage(u gjson.Result) {
 	d.usage, d.reported = n, true
 }
 
-// Turn is nothing yet.
-func (d *decoder) Turn() []byte { return nil }
+// Turn is the parts of the first candidate as a JSON list, if one of them is sealed.
+func (d *decoder) Turn() []byte {
+	if d.turn == nil || d.calls[0] == 0 {
+		return nil
+	}
+	return d.turn.whole()
+}
 
 // Whole tells whether each candidate has its finish reason, or the prompt was blocked.
 func (d *decoder) Whole() bool { return d.answers.Whole() }

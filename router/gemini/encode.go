@@ -9,32 +9,28 @@ import (
 
 // generateRequest is a generateContent request as waybill writes one.
 type generateRequest struct {
-	Contents    []content `json:"contents"`
-	System      *content  `json:"systemInstruction,omitzero"`
-	Config      config    `json:"generationConfig"`
-	ServiceTier string    `json:"serviceTier,omitzero"`
-}
-
-type content struct {
-	Role  string `json:"role,omitzero"`
-	Parts []part `json:"parts"`
-}
-
-type part struct {
-	Text string `json:"text"`
+	Model       string      `json:"model,omitzero"` // only inside a countTokens request
+	Contents    []content   `json:"contents"`
+	System      *content    `json:"systemInstruction,omitzero"`
+	Tools       []tool      `json:"tools,omitempty"`
+	ToolConfig  *toolConfig `json:"toolConfig,omitzero"`
+	Config      *config     `json:"generationConfig,omitzero"`
+	ServiceTier string      `json:"serviceTier,omitzero"`
 }
 
 type config struct {
-	MaxOutputTokens int64     `json:"maxOutputTokens,omitzero"`
-	CandidateCount  int64     `json:"candidateCount,omitzero"`
-	Temperature     *float64  `json:"temperature,omitzero"`
-	TopP            *float64  `json:"topP,omitzero"`
-	TopK            *int64    `json:"topK,omitzero"`
-	Frequency       *float64  `json:"frequencyPenalty,omitzero"`
-	Presence        *float64  `json:"presencePenalty,omitzero"`
-	Stop            []string  `json:"stopSequences,omitempty"`
-	Seed            *int64    `json:"seed,omitzero"`
-	Thinking        *thinking `json:"thinkingConfig,omitzero"`
+	MaxOutputTokens int64           `json:"maxOutputTokens,omitzero"`
+	CandidateCount  int64           `json:"candidateCount,omitzero"`
+	Temperature     *float64        `json:"temperature,omitzero"`
+	TopP            *float64        `json:"topP,omitzero"`
+	TopK            *int64          `json:"topK,omitzero"`
+	Frequency       *float64        `json:"frequencyPenalty,omitzero"`
+	Presence        *float64        `json:"presencePenalty,omitzero"`
+	Stop            []string        `json:"stopSequences,omitempty"`
+	Seed            *int64          `json:"seed,omitzero"`
+	MimeType        string          `json:"responseMimeType,omitzero"`
+	Schema          json.RawMessage `json:"responseJsonSchema,omitempty"`
+	Thinking        *thinking       `json:"thinkingConfig,omitzero"`
 }
 
 // tiers are the other dialects' words for Gemini's service tiers.
@@ -49,60 +45,45 @@ func encode(c router.Call) (body []byte, warnings []string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	var out generateRequest
-	turns, err := t.Turns()
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, m := range turns {
-		role := "user"
-		if m.Role == router.RoleAssistant {
-			role = "model"
-		}
-		parts, err := textParts(t, m.Parts)
-		if err != nil {
+	out := generateRequest{Config: &config{}}
+	for _, write := range []func(*router.Translated, *generateRequest) error{converse, equip, settings, shape} {
+		if err := write(t, &out); err != nil {
 			return nil, nil, err
 		}
-		out.Contents = append(out.Contents, content{role, parts})
 	}
-	system, err := textParts(t, t.System)
-	if err != nil {
-		return nil, nil, err
-	}
-	if len(system) > 0 {
-		out.System = &content{Parts: system}
-	}
-	if err := settings(t, c.OutputCap, &out); err != nil {
-		return nil, nil, err
-	}
-	body, err = json.Marshal(out)
+	body, err = marshal(out)
 	return body, t.Warnings, err
 }
 
-// textParts writes text parts, without the empty ones that say nothing.
-func textParts(t *router.Translated, parts []router.Part) ([]part, error) {
-	out := make([]part, 0, len(parts))
-	for _, p := range parts {
-		if p.Kind != "text" {
-			return nil, t.CannotPart(p)
-		}
-		if p.Text != "" {
-			out = append(out, part{p.Text})
-		}
+// encodeCount writes a request for the number of a conversation's tokens, which has its tools and system text inside a
+// whole request.
+func encodeCount(c router.Call) (body []byte, warnings []string, err error) {
+	t, err := router.Translate(c)
+	if err != nil {
+		return nil, nil, err
 	}
-	return out, nil
+	out := generateRequest{Model: "models/" + c.Model.ID}
+	if err := converse(t, &out); err != nil {
+		return nil, nil, err
+	}
+	if err := equip(t, &out); err != nil {
+		return nil, nil, err
+	}
+	body, err = marshal(map[string]any{"generateContentRequest": out})
+	return body, t.Warnings, err
 }
 
-// settings writes what is not conversation.
-func settings(t *router.Translated, limit int64, out *generateRequest) (err error) {
-	out.Config = config{
-		MaxOutputTokens: min(limit, math.MaxInt32),
+// settings writes what is neither conversation nor tools.
+func settings(t *router.Translated, out *generateRequest) (err error) {
+	c := out.Config
+	*c = config{
+		MaxOutputTokens: min(t.Call.OutputCap, math.MaxInt32),
 		Temperature:     t.Temperature, TopP: t.TopP, TopK: t.TopK,
 		Frequency: t.Frequency, Presence: t.Presence,
 		Stop: t.Stop, Seed: t.Seed,
 	}
 	if t.N > 1 {
-		out.Config.CandidateCount = t.N
+		c.CandidateCount = t.N
 	}
 	if t.Seed != nil && (*t.Seed < math.MinInt32 || *t.Seed > math.MaxInt32) {
 		return t.Cannot("seed", "a seed beyond 32 bits cannot be sent")
@@ -114,6 +95,25 @@ func settings(t *router.Translated, limit int64, out *generateRequest) (err erro
 	if out.ServiceTier, ok = tiers[t.ServiceTier]; !ok {
 		return t.Cannot("service_tier", "it has no counterpart")
 	}
-	out.Config.Thinking, err = think(t)
+	c.Thinking, err = think(t)
 	return err
+}
+
+// shape writes the form that the answer is to have.
+func shape(t *router.Translated, out *generateRequest) error {
+	if t.Format.Kind == router.FormatText {
+		return nil
+	}
+	out.Config.MimeType = "application/json"
+	if t.Format.Kind == router.FormatJSON {
+		return nil
+	}
+	s := subset{}
+	schema, err := s.schema(t.Format.Schema)
+	if err != nil {
+		return t.Cannot("response_format", err.Error())
+	}
+	out.Config.Schema = schema
+	s.warn(t, t.Name("response_format"))
+	return nil
 }

@@ -89,7 +89,11 @@ func TestThinking(t *testing.T) {
 		{flash, "high", `{"thinkingBudget":24576}`, false},
 		{flash, "xhigh", `{"thinkingBudget":24576}`, true},
 	} {
-		tr, err := router.Translate(router.Call{Request: &router.Request{Effort: tt.effort}, Model: ledger.Model{ID: tt.model, Features: []string{ledger.FeatureReasoning}}})
+		features := []string{ledger.FeatureReasoning}
+		if tt.model == pro || tt.model == flash {
+			features = append(features, ledger.FeatureBudget)
+		}
+		tr, err := router.Translate(router.Call{Request: &router.Request{Effort: tt.effort}, Model: ledger.Model{ID: tt.model, Features: features}})
 		if err != nil {
 			t.Fatal(err)
 		}

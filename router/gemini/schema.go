@@ -1,0 +1,176 @@
+package gemini
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tidwall/gjson"
+
+	"waybill/router"
+)
+
+// subset writes JSON Schema in the subset that Gemini takes. What only narrows is left out; what would mean something
+// else without it is an error. https://ai.google.dev/gemini-api/docs/structured-output
+type subset struct {
+	left []string // keywords that were left out
+	err  error
+}
+
+// kept are the keywords whose values go over as they are.
+var kept = map[string]bool{
+	"$id": true, "$anchor": true, "type": true, "format": true, "title": true, "description": true, "enum": true,
+	"minItems": true, "maxItems": true, "minimum": true, "maximum": true, "required": true, "propertyOrdering": true,
+}
+
+// silent are the keywords that say nothing of the instance.
+var silent = map[string]bool{"$schema": true, "$comment": true, "deprecated": true, "readOnly": true, "writeOnly": true, "strict": true}
+
+// structural are the keywords without which a schema lets through something else than its author described.
+var structural = map[string]bool{
+	"$dynamicRef": true, "$recursiveRef": true, "allOf": true, "not": true, "if": true, "then": true, "else": true,
+	"patternProperties": true, "dependentSchemas": true, "dependencies": true,
+}
+
+// schema writes a whole schema; nothing for nothing.
+func (s *subset) schema(raw json.RawMessage) (json.RawMessage, error) {
+	if len(raw) == 0 {
+		return nil, nil
+	}
+	doc, err := router.Document(raw)
+	if err != nil || !doc.IsObject() {
+		return nil, errors.New("a schema must be a JSON object")
+	}
+	out := s.object(doc)
+	return json.RawMessage(out), s.err
+}
+
+// warn tells what was left out, once for a schema.
+func (s *subset) warn(t *router.Translated, field string) {
+	if len(s.left) > 0 {
+		slices.Sort(s.left)
+		t.Warnings = append(t.Warnings, fmt.Sprintf("%s: its schema's %s left out, %s does not know them",
+			field, strings.Join(slices.Compact(s.left), ", "), t.Model.Name))
+	}
+}
+
+func (s *subset) value(v gjson.Result) string {
+	switch {
+	case v.IsObject():
+		return s.object(v)
+	case v.Type == gjson.False:
+		s.drop("false")
+	}
+	return "{}"
+}
+
+func (s *subset) drop(keyword string) {
+	if keyword = strings.Map(printable, keyword); len(keyword) <= 64 {
+		s.left = append(s.left, keyword)
+	} else {
+		s.left = append(s.left, keyword[:64])
+	}
+}
+
+// printable keeps warnings, which go into a header, to ASCII.
+func printable(c rune) rune {
+	if c <= ' ' || c > '~' {
+		return '?'
+	}
+	return c
+}
+
+func (s *subset) object(v gjson.Result) string {
+	w := router.NewObject(len(v.Raw))
+	nullable := v.Get("nullable").Bool() // OpenAPI's, which many write
+	v.ForEach(func(key, inner gjson.Result) bool {
+		switch {
+		case key.Str == "type" && nullable && inner.Type == gjson.String && inner.Str != "null":
+			w.Raw("type", "["+inner.Raw+`,"null"]`)
+		case key.Str == "allOf" && inner.Get("#").Int() == 1 && len(v.Get("allOf.0").Raw) > 0:
+			s.only(w, v, inner.Get("0"))
+		default:
+			s.keyword(w, key.Str, inner)
+		}
+		return s.err == nil
+	})
+	if constant := v.Get("const"); constant.Exists() && !v.Get("enum").Exists() {
+		w.Raw("enum", "["+constant.Raw+"]")
+	}
+	return string(w.End())
+}
+
+// only writes the one schema of an allOf into the schema around it, as generators wrap a reference to describe it.
+func (s *subset) only(w *router.Object, around, inner gjson.Result) {
+	inner.ForEach(func(key, v gjson.Result) bool {
+		if around.Get(gjson.Escape(key.Str)).Exists() {
+			s.err = fmt.Errorf("a schema with %q cannot be sent", "allOf")
+			return false
+		}
+		s.keyword(w, key.Str, v)
+		return s.err == nil
+	})
+}
+
+func (s *subset) keyword(w *router.Object, name string, v gjson.Result) {
+	switch name {
+	case "const", "nullable":
+	case "$ref":
+		w.String(name, strings.Replace(v.Str, "#/definitions/", "#/$defs/", 1))
+	case "$defs", "definitions":
+		w.Raw("$defs", s.named(v))
+	case "properties":
+		if inner := s.named(v); inner != "{}" {
+			w.Raw(name, inner)
+		}
+	case "required":
+		if v.Raw != "[]" {
+			w.Raw(name, v.Raw)
+		}
+	case "items", "prefixItems":
+		if v.IsArray() {
+			w.Raw("prefixItems", s.list(v))
+		} else if v.IsObject() {
+			w.Raw(name, s.object(v))
+		}
+	case "additionalProperties":
+		if v.IsObject() {
+			w.Raw(name, s.object(v))
+		} else {
+			w.Raw(name, v.Raw)
+		}
+	case "anyOf", "oneOf":
+		w.Raw(name, s.list(v))
+	default:
+		switch {
+		case kept[name]:
+			w.Raw(name, v.Raw)
+		case structural[name]:
+			s.err = fmt.Errorf("a schema with %q cannot be sent", name)
+		case !silent[name]:
+			s.drop(name)
+		}
+	}
+}
+
+// named writes schemas by name.
+func (s *subset) named(v gjson.Result) string {
+	w := router.NewObject(len(v.Raw))
+	v.ForEach(func(key, v gjson.Result) bool {
+		w.Member(key.Raw, s.value(v))
+		return s.err == nil
+	})
+	return string(w.End())
+}
+
+// list writes schemas in a list.
+func (s *subset) list(v gjson.Result) string {
+	var all []string
+	v.ForEach(func(_, v gjson.Result) bool {
+		all = append(all, s.value(v))
+		return s.err == nil
+	})
+	return "[" + strings.Join(all, ",") + "]"
+}
