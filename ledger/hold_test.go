@@ -41,9 +41,12 @@ func TestHoldCovers(t *testing.T) {
 		}
 		demand := Demand{Choice: Choice{model, "pool", PlatformPool}, Input: int64(d.roll(10_000, "input")), Answers: int64(d.roll(5, "answers")),
 			ServiceTier: []string{"", "low", "high", "other"}[d.roll(4, "tier")]}
-		if d.roll(2, "capped") > 0 {
+		switch {
+		case d.roll(4, "vectors") == 0:
+			demand.NoOutput = true
+		case d.roll(2, "capped") > 0:
 			demand.Output = int64(1 + d.roll(5000, "output"))
-		} else {
+		default:
 			demand.Floor = 256
 		}
 		recs, refused, broken := w.decide(Admit{Who: operator, Org: "acme", Request: "r", Lane: LaneAuto, Demand: demand})
@@ -139,5 +142,38 @@ func manyCallers(t *testing.T, seed uint64, plan Plan, credit Nano, unit Unit, h
 	}
 	if served != want {
 		t.Errorf("%d were served, not %d", served, want)
+	}
+}
+
+// A call for which the provider takes nothing holds and costs nothing, on any plan and with no credit at all, but passes
+// the same gates as one that does.
+func TestGratis(t *testing.T) {
+	for _, plan := range []Plan{{ID: "free", Lanes: []Lane{LaneManual}, Messages: 1}, {ID: "tokens", Lanes: []Lane{LaneManual}, Tokens: 10, Credit: true}, {ID: "credit", Lanes: []Lane{LaneManual}, Credit: true}} {
+		w := newWorld()
+		must := func(c Command) []Record {
+			t.Helper()
+			recs, refused, broken := w.decide(c)
+			if refused != nil || broken != nil {
+				t.Fatalf("%T: %v %v", c, refused, broken)
+			}
+			return recs
+		}
+		must(DefinePlan{operator, plan})
+		must(PublishModel{operator, Model{Name: "openai/a", Provider: "openai", ID: "a", Context: 1000, MaxOutput: 500}})
+		must(PublishPrice{operator, Price{ID: "p", Model: "openai/a", From: 1, Tiers: []Tier{{Rates: Rates{Input: 1000, Output: 1000}}}}})
+		must(AttachCredential{Who: operator, Org: Platform, Credential: "pool", Provider: "openai", Fingerprint: "f", Use: UsePrefer})
+		must(OpenOrg{operator, "acme", plan.ID})
+		demand := Demand{Choice: Choice{"openai/a", "pool", PlatformPool}, Input: 1 << 20, Gratis: true}
+		leg := must(Admit{Who: operator, Org: "acme", Request: "r", Lane: LaneManual, Demand: demand})[0].Event.(*RequestAdmitted)
+		if leg.Leg.Output != 0 || leg.Leg.Bound != 0 || len(leg.Held) != 0 {
+			t.Errorf("%s: admitted %+v", plan.ID, leg)
+		}
+		s := must(Settle{Who: operator, Org: "acme", Request: "r"})[0].Event.(*RequestSettled)
+		if s.Charge != 0 || len(s.Draws) != 0 || s.Overage != 0 || s.ListCost != 0 {
+			t.Errorf("%s: settled %+v", plan.ID, s)
+		}
+		if _, refused, _ := w.decide(Admit{Who: operator, Org: "acme", Request: "r2", Lane: LaneAuto, Demand: demand}); refused == nil {
+			t.Errorf("%s: a lane that the plan excludes is open", plan.ID)
+		}
 	}
 }

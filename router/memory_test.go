@@ -1,0 +1,126 @@
+package router
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"waybill/ledger"
+)
+
+var (
+	legA = ledger.Choice{Model: "anthropic/claude-opus-5-5", Credential: "cred_a", Kind: ledger.BYOK}
+	legB = ledger.Choice{Model: "anthropic/claude-opus-5-5", Credential: "cred_b", Kind: ledger.BYOK}
+)
+
+func conversation(parts ...Part) *Request {
+	return &Request{Messages: []Message{{Role: RoleUser, Parts: []Part{Text("go on")}}, {Role: RoleAssistant, Parts: parts},
+		{Role: RoleUser, Parts: []Part{{Kind: KindResult, ID: "call_1"}}}}}
+}
+
+func TestMemory(t *testing.T) {
+	m := NewMemory()
+	m.put("org_a", []string{"call_1", "seal"}, &remembered{legA, ledger.DialectAnthropicMessages, []byte(`[{}]`)})
+	for _, tt := range []struct {
+		name, org string
+		q         *Request
+		found     bool
+	}{
+		{"by the id of a call", "org_a", conversation(Part{Kind: KindCall, ID: "call_1"}), true},
+		{"by a seal", "org_a", conversation(Part{Kind: KindReasoning, Signature: "seal"}), true},
+		{"by a seal on text, as Gemini has them", "org_a", conversation(Part{Kind: KindText, Text: "x", Signature: "seal"}), true},
+		{"of another org", "org_b", conversation(Part{Kind: KindCall, ID: "call_1"}), false},
+		{"of an org whose name runs into the id", "org_", conversation(Part{Kind: KindCall, ID: "acall_1"}), false},
+		{"of no call", "org_a", conversation(Text("call_1")), false},
+		{"of an unknown call", "org_a", conversation(Part{Kind: KindCall, ID: "call_2"}), false},
+	} {
+		if got := m.originOf(tt.org, tt.q); (got != nil) != tt.found {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+	}
+}
+
+// What fills the memory goes with its generation, and never all of it at once.
+func TestMemoryIsBounded(t *testing.T) {
+	m := NewMemory()
+	turn := make([]byte, 1<<20)
+	for i := range 4 * maxMemory >> 20 {
+		m.put("org", []string{fmt.Sprint("call_", i)}, &remembered{legA, "", turn})
+		if i > 0 && m.find("org", fmt.Sprint("call_", i-1)) == nil {
+			t.Fatalf("call %d is forgotten when call %d comes", i-1, i)
+		}
+		if n := len(m.young) + len(m.old); n > 2*maxMemory>>20+2 {
+			t.Fatalf("%d turns of 1 MiB are in memory", n)
+		}
+	}
+	if m.find("org", "call_0") != nil {
+		t.Error("the first is there for ever")
+	}
+}
+
+// Only the leg that said a turn gets it back, in its own dialect; every other is told that it is a stranger.
+func TestRecall(t *testing.T) {
+	m := NewMemory()
+	m.put("org_a", []string{"call_1"}, &remembered{legA, ledger.DialectAnthropicMessages, []byte(`[1]`)})
+	q := conversation(Part{Kind: KindCall, ID: "call_1"})
+	for _, tt := range []struct {
+		leg     ledger.Choice
+		dialect ledger.Dialect
+		turn    string
+		foreign bool
+	}{
+		{legA, ledger.DialectAnthropicMessages, "[1]", false},
+		{legA, ledger.DialectOpenAIChat, "", false},
+		{legB, ledger.DialectAnthropicMessages, "", true},
+	} {
+		r := &run{d: &Dispatcher{Memory: m}, task: Task{Org: "org_a", Request: q}, origin: m.originOf("org_a", q)}
+		a := &attempt{run: r, on: Leg{Model: &ledger.Model{Name: tt.leg.Model}, Credential: &ledger.Credential{ID: tt.leg.Credential, Org: "org_a"}}}
+		var c Call
+		a.recall(&c, tt.dialect)
+		if got := string(c.Turn("call_1")); got != tt.turn || c.Foreign != tt.foreign {
+			t.Errorf("%v in %s: turn %q, foreign %t", tt.leg, tt.dialect, got, c.Foreign)
+		}
+		tr := &Translated{Request: *q, Call: c}
+		if got := string(tr.Remembered(q.Messages[1])); got != tt.turn {
+			t.Errorf("%v in %s: remembered %q", tt.leg, tt.dialect, got)
+		}
+	}
+}
+
+// A conversation stays on the leg that sealed its reasoning, whatever the order says.
+func TestOriginGoesFirst(t *testing.T) {
+	m := &ledger.Model{Name: legA.Model, Provider: "anthropic", Features: []string{ledger.FeatureChat}}
+	own := []*ledger.Credential{{ID: "cred_a", Org: "org_a", Provider: "anthropic"}, {ID: "cred_b", Org: "org_a", Provider: "anthropic"}}
+	v := Supply{Own: own, Model: func(string) *ledger.Model { return m }, Origin: legB}
+	_, legs, err := Route(&Request{Endpoint: EndpointChat, Model: m.Name}, v)
+	if err != nil || len(legs) != 2 || legs[0].Credential.ID != "cred_b" || legs[1].Credential.ID != "cred_a" {
+		t.Errorf("%+v %v", legs, err)
+	}
+	v.Origin.Credential = "cred_gone"
+	if _, legs, _ = Route(&Request{Endpoint: EndpointChat, Model: m.Name}, v); legs[0].Credential.ID != "cred_a" {
+		t.Errorf("%+v", legs)
+	}
+}
+
+func TestMinted(t *testing.T) {
+	if seal := MintSeal("req_1"); !IsMinted(seal) || IsMinted("EuYBCkQYAiJA") || IsMinted("") {
+		t.Errorf("%q", seal)
+	}
+	seen := map[string]bool{}
+	for _, attempt := range []string{"req_1.1", "req_1.2", "req_2.1"} {
+		for answer := range 3 {
+			for call := range 3 {
+				id := MintID(attempt, answer, call)
+				if seen[id] || CallID(id) != id || id != MintID(attempt, answer, call) {
+					t.Errorf("%s, answer %d, call %d: %q", attempt, answer, call, id)
+				}
+				seen[id] = true
+			}
+		}
+	}
+	for _, id := range []string{"", "a b", strings.Repeat("a", 65), "rs:1", "é"} {
+		if got := CallID(id); got == id || CallID(got) != got || got != CallID(id) {
+			t.Errorf("%q becomes %q", id, got)
+		}
+	}
+}
