@@ -1,9 +1,12 @@
 package openai
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -12,65 +15,34 @@ import (
 )
 
 func TestDecode(t *testing.T) {
-	body := `{
-		"model": "anthropic/claude-haiku-5-5",
-		"messages": [
-			{"role": "system", "content": "Be brief."},
-			{"role": "developer", "content": [{"type": "text", "text": "Be \"kind\"."}]},
-			{"role": "user", "content": "Hi", "name": "ann"},
-			{"role": "assistant", "content": "Hello"},
-			{"role": "system", "content": "Now be long."},
-			{"role": "user", "content": [{"type": "text", "text": "Look"}, {"type": "image_url", "image_url": {"url": "u"}}]},
-			{"role": "assistant", "content": null, "tool_calls": [{"id": "c"}]},
-			{"role": "tool", "tool_call_id": "c", "content": "7"}
-		],
-		"stream": true, "stream_options": {"include_usage": true, "include_obfuscation": false},
-		"max_tokens": 10, "max_completion_tokens": 20,
-		"temperature": 0.5, "top_p": 0.9, "top_k": 40, "frequency_penalty": -1, "presence_penalty": 2,
-		"stop": ["a", "b"], "seed": -7, "n": 3, "user": "u1", "safety_identifier": "u2",
-		"service_tier": "flex", "reasoning_effort": "low",
-		"logit_bias": {"1": 5}, "new_thing": 1, "store": false, "metadata": {"a": "b"},
-		"tools": null, "response_format": {"type": "text"}, "verbosity": "low"
-	}`
-	r, err := Inbound{}.Decode(router.Incoming{Body: []byte(body)})
+	body := fixture(t, "chat.json")
+	r, err := Inbound{}.Decode(router.Incoming{Body: body})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(r.Body) != body || r.Dialect != ledger.DialectOpenAIChat {
+	if !bytes.Equal(r.Body, body) || r.Dialect != ledger.DialectOpenAIChat {
 		t.Error("the body was not kept")
 	}
 	r.Body = nil
-	got, _ := json.MarshalIndent(r, "", " ")
-	want := `{
- "Endpoint": "chat",
- "Dialect": "openai-chat",
- "Body": null,
- "Model": "anthropic/claude-haiku-5-5",
- "System": [
-  {"Kind": "text", "Text": "Be brief.", "Raw": null, "Field": ""},
-  {"Kind": "text", "Text": "Be \"kind\".", "Raw": null, "Field": ""}
- ],
- "Messages": [
-  {"Role": "user", "Parts": [{"Kind": "text", "Text": "Hi", "Raw": null, "Field": ""}]},
-  {"Role": "assistant", "Parts": [{"Kind": "text", "Text": "Hello", "Raw": null, "Field": ""}]},
-  {"Role": "system", "Parts": [{"Kind": "text", "Text": "Now be long.", "Raw": null, "Field": ""}]},
-  {"Role": "user", "Parts": [{"Kind": "text", "Text": "Look", "Raw": null, "Field": ""},
-   {"Kind": "image_url", "Text": "", "Raw": {"type": "image_url", "image_url": {"url": "u"}}, "Field": "messages[5].content[1]"}]},
-  {"Role": "assistant", "Parts": [{"Kind": "tool_calls", "Text": "", "Raw": [{"id": "c"}], "Field": "messages[6].tool_calls"}]},
-  {"Role": "user", "Parts": [{"Kind": "tool", "Text": "", "Raw": {"role": "tool", "tool_call_id": "c", "content": "7"}, "Field": "messages[7]"}]}
- ],
- "Stream": true, "IncludeUsage": true, "OutputCap": 20,
- "Temperature": 0.5, "TopP": 0.9, "TopK": 40, "Frequency": -1, "Presence": 2,
- "Stop": ["a", "b"], "Seed": -7, "N": 3, "EndUser": "u2", "ServiceTier": "flex", "Effort": "low",
- "Extra": ["logit_bias", "new_thing", "verbosity"],
- "Hints": [
-  {"Field": "messages[2].name", "Reason": "tells speakers of one role apart, which other dialects do not"},
-  {"Field": "metadata", "Reason": "labels in OpenAI's own dashboard"}
- ]
-}`
-	if g, w := compact(t, said(got)), compact(t, said([]byte(want))); g != w {
+	got, _ := json.Marshal(r)
+	if g, w := indented(said(got)), indented(said(fixture(t, "chat.want.json"))); g != w {
 		t.Errorf("got  %s\nwant %s", g, w)
 	}
+}
+
+func fixture(t testing.TB, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func indented(b []byte) string {
+	var out bytes.Buffer
+	_ = json.Indent(&out, b, "", " ") // a text of ours
+	return out.String()
 }
 
 // said is a JSON text without the members that say nothing.

@@ -19,8 +19,8 @@ func TestEdit(t *testing.T) {
 		want       string
 		warnings   []string
 	}{
-		{"nothing but the names", `{ "model": "luna", ` + turns + `, "tools": [{"x": null}], "zzz": {"b":1,"a":2} }`, all,
-			`{"model":"up","messages":[ {"role":"user", "content":"caf\u00e9 <b>", "new": [1.50, 1e2]} ],"tools":[{"x": null}],"zzz":{"b":1,"a":2},"max_completion_tokens":77}`, nil},
+		{"nothing but the names", `{ "model": "luna", ` + turns + `, "tools": [ {"type": "function", "function":{"name":"f"}} ], "zzz": {"b":1,"a":2} }`, all,
+			`{"model":"up","messages":[ {"role":"user", "content":"caf\u00e9 <b>", "new": [1.50, 1e2]} ],"tools":[ {"type": "function", "function":{"name":"f"}} ],"zzz":{"b":1,"a":2},"max_completion_tokens":77}`, nil},
 		{"the cap where it was", `{"max_completion_tokens":5,"model":"luna",` + turns + `}`, all,
 			`{"max_completion_tokens":77,"model":"up",` + bare(turns) + `}`, nil},
 		{"the old cap, taken", `{"max_tokens":5,"model":"luna",` + turns + `}`, all,
@@ -77,9 +77,9 @@ func TestEncode(t *testing.T) {
 	got, warnings, err := encode(c)
 	want := `{"model":"up","messages":[
 		{"role":"system","content":[{"type":"text","text":"Be brief."},{"type":"text","text":"Be kind."}]},
-		{"role":"user","content":[{"type":"text","text":"<Hi>"}]},
-		{"role":"system","content":[{"type":"text","text":"Later."}]},
-		{"role":"assistant","content":[{"type":"text","text":"Yes"}]}],
+		{"role":"user","content":"<Hi>"},
+		{"role":"system","content":"Later."},
+		{"role":"assistant","content":"Yes"}],
 		"max_completion_tokens":77,"stream":true,"stream_options":{"include_usage":true},"temperature":0.5,"stop":["x"],
 		"seed":7,"n":2,"safety_identifier":"u","service_tier":"default","reasoning_effort":"low"}`
 	if err != nil || len(warnings) != 0 || compact(t, got) != compact(t, []byte(want)) {

@@ -9,34 +9,32 @@ import (
 	"waybill/router"
 )
 
-// Inbound reads Chat Completions requests and writes their answers.
+// Inbound reads requests for Chat Completions and Embeddings, and writes their answers.
 type Inbound struct{}
 
 var _ router.Inbound = Inbound{}
 
-// Decode reads the body of POST /v1/chat/completions: strict about the types of what it knows, tolerant about
-// what it does not know.
+// Decode reads the body of POST /v1/chat/completions or /v1/embeddings: strict about the types of what it knows,
+// tolerant about what it does not know.
 func (Inbound) Decode(in router.Incoming) (*router.Request, error) {
-	body := in.Body
-	doc, err := router.Document(body)
+	doc, err := router.Document(in.Body)
 	if err != nil {
 		return nil, &router.FieldError{Field: "body", Reason: err.Error()}
 	}
 	if !doc.IsObject() {
 		return nil, &router.FieldError{Field: "body", Reason: "must be a JSON object"}
 	}
-	d := decoding{req: &router.Request{Endpoint: router.EndpointChat, Dialect: ledger.DialectOpenAIChat, Body: body}}
-	if fault := router.Members(doc, "", d.field); fault != nil {
+	d := decoding{req: &router.Request{Endpoint: router.EndpointChat, Dialect: ledger.DialectOpenAIChat, Body: in.Body}}
+	read, settle := d.field, d.settle
+	if in.Endpoint == router.EndpointEmbed {
+		d.req.Endpoint, d.req.Embed = router.EndpointEmbed, &router.Embed{}
+		read, settle = d.embedding, d.settleEmbedding
+	}
+	if fault := router.Members(doc, "", read); fault != nil {
 		return nil, fault
 	}
-	switch {
-	case d.req.Model == "":
-		return nil, &router.FieldError{Field: "model", Reason: "is required"}
-	case !d.conversed:
-		return nil, &router.FieldError{Field: "messages", Reason: "is required"}
-	}
-	if d.req.OutputCap = d.completionCap; d.req.OutputCap == 0 {
-		d.req.OutputCap = d.tokensCap
+	if fault := settle(); fault != nil {
+		return nil, fault
 	}
 	return d.req, nil
 }
@@ -44,10 +42,13 @@ func (Inbound) Decode(in router.Incoming) (*router.Request, error) {
 // Writer starts an answer: forwarded where the upstream speaks this dialect, rendered from its steps otherwise.
 func (Inbound) Writer(req *router.Request, head router.Head, from ledger.Dialect) router.Writer {
 	s := sheet{head: head, usage: req.IncludeUsage}
-	if from == ledger.DialectOpenAIChat {
+	switch {
+	case from == ledger.DialectOpenAIChat:
 		return &relay{sheet: s}
+	case req.Endpoint == router.EndpointEmbed:
+		return &vectors{sheet: s, base64: req.Embed.Base64}
 	}
-	return &rendering{sheet: s, options: req.IncludeUsage}
+	return &rendering{sheet: s, options: req.IncludeUsage, functions: deprecated(req)}
 }
 
 // Failure writes {"error":{…}} with the type that the SDKs and their users know for the status.

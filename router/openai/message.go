@@ -10,136 +10,213 @@ import (
 )
 
 // messages reads the conversation. The system text before its first turn is the request's; what comes later
-// keeps its place.
-func (d *decoding) messages(v gjson.Result) (fault *router.FieldError) {
-	if !v.IsArray() {
-		return &router.FieldError{Field: "messages", Reason: "must be a list"}
-	}
-	i := 0
-	v.ForEach(func(_, m gjson.Result) bool {
-		fault = d.message(i, m)
-		i++
-		return fault == nil
-	})
-	if fault == nil && i == 0 {
-		fault = &router.FieldError{Field: "messages", Reason: "must not be empty"}
-	}
+// keeps its place. The results of tools that stand in a row are one turn of the user's.
+func (d *decoding) messages(v gjson.Result) *router.FieldError {
 	d.conversed = true
-	return fault
+	const field = "messages"
+	if v.IsArray() && !v.Get("0").Exists() {
+		return &router.FieldError{Field: field, Reason: "must not be empty"}
+	}
+	return objects(field, v, d.message)
 }
 
-func (d *decoding) message(i int, m gjson.Result) *router.FieldError {
-	if !m.IsObject() {
-		return at(i, "", "must be an object")
-	}
-	var role, content gjson.Result
-	var special []router.Part // what it says beside its content
+// saying is the members of one message that make its parts.
+type saying struct {
+	role, content, refusal, calls, call, audio, id, name gjson.Result
+	reasoning                                            gjson.Result
+	thought                                              string // the member that has the reasoning
+}
+
+func (d *decoding) message(at string, m gjson.Result) *router.FieldError {
+	var s saying
 	m.ForEach(func(key, v gjson.Result) bool {
-		switch name := key.Str; name {
+		switch key.Str {
 		case "role":
-			role = v
+			s.role = v
 		case "content":
-			content = v
-		case "tool_calls", "function_call", "refusal", "audio":
-			if !empty(v) {
-				special = append(special, other(name, v, place(i, "."+name)))
-			}
+			s.content = v
+		case "refusal":
+			s.refusal = v
+		case "tool_calls":
+			s.calls = v
+		case "function_call":
+			s.call = v
+		case "audio":
+			s.audio = v
+		case "tool_call_id":
+			s.id = v
 		case "name":
-			if v.Type != gjson.Null {
-				d.hint(place(i, ".name"), "tells speakers of one role apart, which other dialects do not")
-			}
+			s.name = v
+		case "reasoning_content", "reasoning": // of compatible servers; where a message has both, they say the same
+			s.reasoning, s.thought = v, key.Str
+		default:
+			d.unknown(key.Str, at+".", v)
 		}
 		return true
 	})
-	out := router.Message{Role: router.RoleUser}
-	switch role.Str {
-	case "user":
-	case "assistant":
-		out.Role = router.RoleAssistant
-	case "system", "developer":
-		out.Role = router.RoleSystem
+	if s.role.Type != gjson.String {
+		return &router.FieldError{Field: at + ".role", Reason: "must be a string"}
+	}
+	switch s.role.Str {
 	case "tool", "function":
-		// The answer to a call is a turn of the user's with a part of its own kind.
-		out.Parts = []router.Part{other(role.Str, m, place(i, ""))}
-		d.req.Messages = append(d.req.Messages, out)
-		return nil
-	default:
-		if role.Type != gjson.String {
-			return at(i, ".role", "must be a string")
+		return d.result(at, m, s)
+	case "user":
+		return d.turn(at, router.RoleUser, s)
+	case "assistant":
+		return d.turn(at, router.RoleAssistant, s)
+	case "system", "developer":
+		return d.turn(at, router.RoleSystem, s)
+	}
+	return &router.FieldError{Field: at + ".role", Reason: fmt.Sprintf("%.64q is not a role", s.role.Str)}
+}
+
+func (d *decoding) turn(at string, role router.Role, s saying) *router.FieldError {
+	if !empty(s.name) && s.name.Exists() {
+		d.unknown("name", at+".", s.name)
+	}
+	if s.id.Exists() && !empty(s.id) {
+		d.extra(at + ".tool_call_id")
+	}
+	special := false
+	for _, v := range []gjson.Result{s.refusal, s.calls, s.call, s.audio} {
+		special = special || v.Exists() && !empty(v)
+	}
+	if s.content.Type == gjson.Null && !special {
+		return &router.FieldError{Field: at + ".content", Reason: "is required"}
+	}
+	var parts []router.Part
+	if s.reasoning.Exists() && !empty(s.reasoning) {
+		parts = append(parts, thought(at+"."+s.thought, s.reasoning))
+	}
+	said, fault := d.content(at+".content", s.content)
+	if fault != nil {
+		return fault
+	}
+	parts = append(parts, said...)
+	if special {
+		if parts, fault = d.special(at, s, parts); fault != nil {
+			return fault
 		}
-		return at(i, ".role", fmt.Sprintf("%.64q is not a role", role.Str))
 	}
-	if content.Type == gjson.Null && len(special) == 0 {
-		return at(i, ".content", "is required")
-	}
-	parts, wrong := d.content(i, content)
-	if wrong != nil {
-		return wrong
-	}
-	if out.Parts = append(parts, special...); out.Role == router.RoleSystem && len(d.req.Messages) == 0 {
-		d.req.System = append(d.req.System, out.Parts...)
+	d.answering = false
+	if role == router.RoleSystem && len(d.req.Messages) == 0 {
+		d.req.System = append(d.req.System, parts...)
 		return nil
 	}
-	d.req.Messages = append(d.req.Messages, out)
+	d.req.Messages = append(d.req.Messages, router.Message{Role: role, Parts: parts, Field: at})
 	return nil
 }
 
-// content reads a string or a list of parts.
-func (d *decoding) content(i int, v gjson.Result) (parts []router.Part, wrong *router.FieldError) {
-	switch {
-	case v.Type == gjson.String:
-		return []router.Part{router.Text(v.Str)}, nil
-	case v.Type == gjson.Null:
-		return nil, nil
-	case !v.IsArray():
-		return nil, at(i, ".content", "must be a string or a list of parts")
+func thought(field string, v gjson.Result) router.Part {
+	p := other(string(router.KindReasoning), v, field)
+	if v.Type == gjson.String {
+		p.Kind, p.Text = router.KindReasoning, v.Str
 	}
-	v.ForEach(func(_, p gjson.Result) bool {
-		var part router.Part
-		if part, wrong = d.part(i, len(parts), p); wrong == nil {
-			parts = append(parts, part)
-		}
-		return wrong == nil
-	})
-	return parts, wrong
+	return p
 }
 
-func (d *decoding) part(i, j int, p gjson.Result) (router.Part, *router.FieldError) {
-	here := fmt.Sprintf(".content[%d]", j)
-	if !p.IsObject() {
-		return router.Part{}, at(i, here, "must be an object")
+// special reads what an assistant says beside its content.
+func (d *decoding) special(at string, s saying, parts []router.Part) ([]router.Part, *router.FieldError) {
+	if s.refusal.Type != gjson.Null && !empty(s.refusal) {
+		text, fault := router.StringField(at+".refusal", s.refusal)
+		if fault != nil {
+			return nil, fault
+		}
+		parts = append(parts, refusal(text, s.refusal, at+".refusal"))
 	}
-	var kind, text gjson.Result
-	p.ForEach(func(key, v gjson.Result) bool {
+	if s.audio.Exists() && !empty(s.audio) { // the id of an answer of the provider's own
+		parts = append(parts, other(string(router.KindAudio), s.audio, at+".audio"))
+	}
+	if s.call.Exists() && !empty(s.call) {
+		p, fault := function(at+".function_call", s.call)
+		if fault != nil {
+			return nil, fault
+		}
+		p.ID = router.MintID(at, 0, 0)
+		d.function = p
+		parts = append(parts, p)
+	}
+	if s.calls.Type == gjson.Null {
+		return parts, nil
+	}
+	fault := objects(at+".tool_calls", s.calls, func(at string, v gjson.Result) *router.FieldError {
+		p, fault := d.call(at, v)
+		parts = append(parts, p)
+		return fault
+	})
+	return parts, fault
+}
+
+func (d *decoding) call(at string, v gjson.Result) (router.Part, *router.FieldError) {
+	if kind := v.Get("type"); kind.Exists() && kind.Str != "function" {
+		return other(kind.String(), v, at), nil
+	}
+	id, fault := router.StringField(at+".id", v.Get("id"))
+	if fault != nil {
+		return router.Part{}, fault
+	}
+	p, fault := function(at+".function", v.Get("function"))
+	if fault != nil {
+		return router.Part{}, fault
+	}
+	v.ForEach(func(key, m gjson.Result) bool {
 		switch key.Str {
-		case "type":
-			kind = v
-		case "text":
-			text = v
-		case "prompt_cache_breakpoint":
-			d.hint(place(i, here+".prompt_cache_breakpoint"), cacheHint)
+		case "id", "type", "function", "index": // some clients send back the index of the stream
+		default:
+			d.unknown(key.Str, at+".", m)
 		}
 		return true
 	})
-	switch {
-	case kind.Type != gjson.String:
-		return router.Part{}, at(i, here+".type", "must be a string")
-	case kind.Str != "text":
-		return other(kind.Str, p, place(i, here)), nil
-	case text.Type != gjson.String:
-		return router.Part{}, at(i, here+".text", "must be a string")
+	p.ID, p.Raw, p.Field = id, json.RawMessage(v.Raw), at
+	return p, nil
+}
+
+// function reads the name and the arguments of a call. The arguments stay as the model wrote them, JSON or not.
+func function(at string, v gjson.Result) (router.Part, *router.FieldError) {
+	p := other(string(router.KindCall), v, at)
+	p.Kind = router.KindCall
+	var fault *router.FieldError
+	if p.Name, fault = router.StringField(at+".name", v.Get("name")); fault != nil {
+		return p, fault
 	}
-	return router.Text(text.Str), nil
+	if arguments := v.Get("arguments"); arguments.Type != gjson.Null {
+		p.Text, fault = router.StringField(at+".arguments", arguments)
+	}
+	return p, fault
 }
 
-// other is a part that is no text.
-func other(kind string, v gjson.Result, field string) router.Part {
-	return router.Part{Kind: router.Kind(kind), Raw: json.RawMessage(v.Raw), Field: field}
-}
-
-// place names a place in a message as the caller would write it.
-func place(i int, rest string) string { return fmt.Sprintf("messages[%d]%s", i, rest) }
-
-func at(i int, rest, reason string) *router.FieldError {
-	return &router.FieldError{Field: place(i, rest), Reason: reason}
+// result reads what a tool gave back.
+func (d *decoding) result(at string, m gjson.Result, s saying) (fault *router.FieldError) {
+	p := router.Part{Kind: router.KindResult, Raw: json.RawMessage(m.Raw), Field: at}
+	if s.name.Type != gjson.Null {
+		if p.Name, fault = router.StringField(at+".name", s.name); fault != nil {
+			return fault
+		}
+	}
+	switch {
+	case s.role.Str == "tool":
+		if p.ID, fault = router.StringField(at+".tool_call_id", s.id); fault != nil {
+			return fault
+		}
+	case p.Name == "":
+		return &router.FieldError{Field: at + ".name", Reason: "is required"}
+	case p.Name == d.function.Name: // the deprecated form has no ids: it answers the latest call
+		p.ID = d.function.ID
+	default:
+		p.ID = router.MintID(at, 0, 0)
+	}
+	if s.content.Type == gjson.Null {
+		return &router.FieldError{Field: at + ".content", Reason: "is required"}
+	}
+	if p.Parts, fault = d.content(at+".content", s.content); fault != nil {
+		return fault
+	}
+	if d.answering {
+		last := &d.req.Messages[len(d.req.Messages)-1]
+		last.Parts = append(last.Parts, p)
+		return nil
+	}
+	d.answering = true
+	d.req.Messages = append(d.req.Messages, router.Message{Role: router.RoleUser, Parts: []router.Part{p}, Field: at})
+	return nil
 }

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"strconv"
 
 	"github.com/tidwall/gjson"
@@ -51,14 +52,11 @@ func (s *sheet) opening(b []byte, object string) []byte {
 	return gjson.AppendJSONString(append(b, `,"model":`...), s.model)
 }
 
-// End writes the usage chunk where it is wanted, and the end mark.
-func (s *sheet) End(u ledger.Usage) []byte {
-	if !s.usage {
-		return done
-	}
-	b := s.opening(append(s.begin(), "data: "...), "chat.completion.chunk")
+// usageChunk appends the chunk that has no choices.
+func (s *sheet) usageChunk(b []byte, u ledger.Usage) []byte {
+	b = s.opening(append(b, "data: "...), "chat.completion.chunk")
 	b = appendUsage(append(b, `,"choices":[],"usage":`...), u)
-	return s.end(append(append(b, "}\n\n"...), done...))
+	return append(b, "}\n\n"...)
 }
 
 // Error writes the event that the SDKs raise. No end mark follows it.
@@ -100,17 +98,34 @@ func (w *relay) Chunk(c router.Chunk) []byte {
 	if c.Model != "" {
 		w.model = c.Model
 	}
-	if c.End {
+	switch {
+	case c.End:
 		w.mark = c.Frame
 		return nil
-	}
-	if c.Report && !w.usage {
+	case c.Report && !w.usage:
 		return nil
-	}
-	if c.Report {
+	case c.Report, c.Finish != "" && w.usage && counted(c.Frame):
 		w.usage = false
 	}
 	return c.Frame
+}
+
+// counted tells whether the frame with a finish reason has the usage already, as small servers send it.
+func counted(frame []byte) bool {
+	_, data, _ := bytes.Cut(frame, []byte("data:"))
+	return gjson.GetBytes(data, "usage").IsObject()
+}
+
+// End writes the usage chunk where it is wanted and was never sent, and the upstream's end mark.
+func (w *relay) End(u ledger.Usage) []byte {
+	mark := w.mark
+	if len(mark) == 0 {
+		mark = done
+	}
+	if !w.usage {
+		return mark
+	}
+	return w.end(append(w.usageChunk(w.begin(), u), mark...))
 }
 
 // Body forwards a whole answer.

@@ -26,7 +26,7 @@ func TestRendering(t *testing.T) {
 	const opening = `data: {"id":"chatcmpl-req_1","object":"chat.completion.chunk","created":1764000000,"model":"anthropic/claude-haiku-5-5","choices":[`
 	steps := []router.Chunk{
 		{ID: "msg_1", Model: "claude-haiku-5-5-20261007"}, {Frame: []byte(": ping\n\n")},
-		{Content: true}, {Content: true, Text: "Hi <é> \"you\"\n"},
+		{Content: true}, {Kind: router.KindText, Content: true, Text: "Hi <é> \"you\"\n"},
 		{Finish: router.FinishStop, Native: "end_turn"}, {Report: true},
 	}
 	want := opening + `{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}` + "\n\n" +
@@ -56,8 +56,8 @@ func TestRendering(t *testing.T) {
 func TestRenderingSeveralAnswers(t *testing.T) {
 	w := Inbound{}.Writer(&router.Request{}, head, ledger.DialectGemini)
 	got := write(w,
-		router.Chunk{Index: 1, Content: true, Text: "b"}, router.Chunk{Content: true, Text: "a", Finish: router.FinishLength},
-		router.Chunk{Index: 1, Finish: router.FinishFiltered}, router.Chunk{Index: 999, Content: true, Text: "c"})
+		router.Chunk{Index: 1, Kind: router.KindText, Content: true, Text: "b"}, router.Chunk{Kind: router.KindText, Content: true, Text: "a", Finish: router.FinishLength},
+		router.Chunk{Index: 1, Finish: router.FinishFiltered}, router.Chunk{Index: 999, Kind: router.KindText, Content: true, Text: "c"})
 	for _, want := range []string{
 		`{"index":1,"delta":{"role":"assistant","content":""}`, `{"index":1,"delta":{"content":"b"},"finish_reason":null}`,
 		`{"index":0,"delta":{"role":"assistant","content":""}`, `{"index":0,"delta":{"content":"a"},"finish_reason":null}`,
@@ -76,8 +76,8 @@ func TestRenderingSeveralAnswers(t *testing.T) {
 
 func TestRenderingBody(t *testing.T) {
 	w := Inbound{}.Writer(&router.Request{}, head, ledger.DialectGemini)
-	got := w.Body([]router.Chunk{{Kind: router.KindText, Text: "Hi\n", Finish: router.FinishStop},
-		{Frame: []byte("x"), Index: 1, Kind: router.KindText, Text: "Ho", Finish: router.FinishLength}}, usage)
+	got := w.Body([]router.Chunk{{Kind: router.KindText, Content: true, Text: "Hi\n", Finish: router.FinishStop},
+		{Frame: []byte("x"), Index: 1, Kind: router.KindText, Content: true, Text: "Ho", Finish: router.FinishLength}}, usage)
 	want := `{"id":"chatcmpl-req_1","object":"chat.completion","created":1764000000,"model":"anthropic/claude-haiku-5-5","choices":[
 		{"index":0,"message":{"role":"assistant","content":"Hi\n","refusal":null},"logprobs":null,"finish_reason":"stop"},
 		{"index":1,"message":{"role":"assistant","content":"Ho","refusal":null},"logprobs":null,"finish_reason":"length"}],
@@ -141,7 +141,7 @@ func TestWritersNeverOverwrite(t *testing.T) {
 	var kept [][]byte
 	var then []string
 	for i := range 500 {
-		b := w.Chunk(router.Chunk{Content: true, Text: strings.Repeat(string(rune('a'+i%26)), 1+i%1500)})
+		b := w.Chunk(router.Chunk{Kind: router.KindText, Content: true, Text: strings.Repeat(string(rune('a'+i%26)), 1+i%1500)})
 		kept, then = append(kept, b), append(then, string(b))
 	}
 	for i := range kept {
@@ -153,7 +153,7 @@ func TestWritersNeverOverwrite(t *testing.T) {
 
 func BenchmarkRendering(b *testing.B) {
 	w := Inbound{}.Writer(&router.Request{}, head, ledger.DialectGemini)
-	c := router.Chunk{Content: true, Text: "some words "}
+	c := router.Chunk{Kind: router.KindText, Content: true, Text: "some words "}
 	b.ReportAllocs()
 	for b.Loop() {
 		w.Chunk(c)
