@@ -1,11 +1,214 @@
 package responses
 
-import "waybill/router"
+import (
+	"slices"
+	"strconv"
 
-func encode(c router.Call) ([]byte, []string, error) {
+	"github.com/tidwall/gjson"
+
+	"waybill/ledger"
+	"waybill/router"
+)
+
+// tiers are the other dialects' words for OpenAI's service tiers.
+var tiers = map[string]string{
+	"": "", "auto": "auto", "default": "default", "flex": "flex", "scale": "scale", "priority": "priority", "fast": "fast",
+	"ultrafast": "ultrafast", "standard": "default", "standard_only": "default",
+}
+
+// encoding is a request that came in another dialect on its way to an upstream of this one.
+type encoding struct {
+	*router.Translated
+	w        *router.Object
+	ids      map[string]bool // of calls that are written as the provider said them
+	warnedOf map[string]bool
+}
+
+// encode writes a request that came in another dialect.
+func encode(c router.Call) (body []byte, warnings []string, err error) {
+	c, kin := kinship(c)
 	t, err := router.Translate(c)
 	if err != nil {
 		return nil, nil, err
 	}
-	return nil, nil, t.Cannot("model", "x")
+	e := &encoding{Translated: t, w: router.NewObject(len(c.Request.Body) + 512)}
+	if err = e.placeless(); err != nil {
+		return nil, nil, err
+	}
+	e.w.String("model", c.Model.ID)
+	if err = e.conversation(); err != nil {
+		return nil, nil, err
+	}
+	if err = e.tools(); err != nil {
+		return nil, nil, err
+	}
+	e.reasoning()
+	e.text(kin["verbosity"])
+	if t.Endpoint == router.EndpointCount {
+		return e.w.End(), e.Warnings, nil
+	}
+	if err = e.controls(); err != nil {
+		return nil, nil, err
+	}
+	for _, name := range related {
+		if value := kin[name]; value != "" && name != "verbosity" {
+			e.w.Raw(name, value)
+		}
+	}
+	return e.w.End(), e.Warnings, nil
+}
+
+// placeless refuses what Responses has no place for. Values that ask for what happens anyway are nothing to refuse.
+func (e *encoding) placeless() error {
+	const none = "it has no counterpart in OpenAI's Responses"
+	for _, f := range []struct {
+		name  string
+		given bool
+	}{
+		{"n", e.N > 1},
+		{"stop", len(e.Stop) > 0},
+		{"seed", e.Seed != nil},
+		{"top_k", e.TopK != nil},
+		{"frequency_penalty", e.Frequency != nil && *e.Frequency != 0},
+		{"presence_penalty", e.Presence != nil && *e.Presence != 0},
+	} {
+		if f.given {
+			return e.Cannot(f.name, none)
+		}
+	}
+	return nil
+}
+
+// controls writes what steers the answer, in the order of OpenAI's description.
+func (e *encoding) controls() error {
+	tier, ok := tiers[e.ServiceTier]
+	if !ok {
+		return e.Cannot("service_tier", "it has no counterpart")
+	}
+	if e.Call.OutputCap > 0 {
+		e.w.Int("max_output_tokens", e.Call.OutputCap)
+	}
+	if e.Temperature != nil {
+		e.w.Raw("temperature", float(*e.Temperature))
+	}
+	if e.TopP != nil {
+		e.w.Raw("top_p", float(*e.TopP))
+	}
+	if tier != "" {
+		e.w.String("service_tier", tier)
+	}
+	if e.EndUser != "" {
+		e.w.String("safety_identifier", e.EndUser)
+	}
+	if e.Stream {
+		e.w.Raw("stream", "true")
+	}
+	drop := e.Call.Quirks.Drop
+	if !slices.Contains(drop, "store") {
+		e.w.Raw("store", "false")
+	}
+	if e.Model.Has(ledger.FeatureReasoning) && !slices.Contains(drop, "include") {
+		e.w.Raw("include", `["`+sealedReasoning+`"]`)
+	}
+	return nil
+}
+
+func float(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
+
+// Bounds between the efforts, in tokens of a budget.
+const (
+	lowBudget    = 2048
+	mediumBudget = 12_288
+)
+
+// reasoning writes the effort, and asks for summaries if the caller wants to read them.
+func (e *encoding) reasoning() {
+	effort := e.Effort
+	if budget := e.Budget; effort == "" && budget != nil && *budget >= 0 {
+		switch {
+		case *budget == 0:
+			effort = "none"
+		case *budget < lowBudget:
+			effort = "low"
+		case *budget < mediumBudget:
+			effort = "medium"
+		default:
+			effort = "high"
+		}
+		e.Warn("reasoning_effort", "a budget of "+strconv.FormatInt(*budget, 10)+" tokens became the effort "+effort+", which is near it")
+	}
+	o := router.NewObject(64)
+	if effort != "" {
+		o.String("effort", effort)
+	}
+	if e.Thoughts && effort != "none" && e.Model.Has(ledger.FeatureReasoning) {
+		o.String("summary", "auto")
+	}
+	if b := o.End(); len(b) > len("{}") {
+		e.w.Raw("reasoning", string(b))
+	}
+}
+
+// text writes the form that the answer is to have.
+func (e *encoding) text(verbosity string) {
+	f, o := e.Format, router.NewObject(64)
+	switch f.Kind {
+	case router.FormatJSON:
+		o.Raw("format", `{"type":"json_object"}`)
+	case router.FormatSchema:
+		o.Raw("format", e.schema())
+	}
+	if verbosity != "" {
+		o.Raw("verbosity", verbosity)
+	}
+	if b := o.End(); len(b) > len("{}") {
+		e.w.Raw("text", string(b))
+	}
+}
+
+// schema writes a schema. The other providers hold a model to every schema that they take; OpenAI does so on demand, and
+// only to those that are closed.
+func (e *encoding) schema() string {
+	f, o := e.Format, router.NewObject(len(e.Format.Schema)+128)
+	o.String("type", "json_schema")
+	if f.Name == "" {
+		f.Name = "answer"
+	}
+	o.String("name", f.Name)
+	if f.Description != "" {
+		o.String("description", f.Description)
+	}
+	o.Raw("schema", string(f.Schema))
+	switch {
+	case f.Strict != nil:
+		o.Raw("strict", strconv.FormatBool(*f.Strict))
+	case e.Dialect == ledger.DialectOpenAIChat:
+	case closed(string(f.Schema)):
+		o.Raw("strict", "true")
+	default:
+		e.Warn("response_format", "the model follows the schema as well as it can: OpenAI enforces only one whose objects forbid additionalProperties and require every property")
+	}
+	return string(o.End())
+}
+
+// related are the fields of Chat Completions that are the same in Responses and have no canonical form.
+var related = []string{"verbosity", "metadata", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"}
+
+// kinship takes from a Chat Completions request what Responses can carry beyond the canonical form.
+func kinship(c router.Call) (router.Call, map[string]string) {
+	if !c.Own(ledger.DialectOpenAIChat) || c.Request.Endpoint == router.EndpointCount {
+		return c, nil
+	}
+	r, kin := *c.Request, map[string]string{}
+	carried := func(field string) bool { return slices.Contains(related, field) }
+	r.Extra = slices.DeleteFunc(slices.Clone(r.Extra), carried)
+	r.Hints = slices.DeleteFunc(slices.Clone(r.Hints), func(h router.FieldError) bool { return carried(h.Field) })
+	gjson.Parse(router.TextOf(r.Body)).ForEach(func(key, v gjson.Result) bool {
+		if carried(key.Str) && v.Type != gjson.Null {
+			kin[key.Str] = v.Raw
+		}
+		return true
+	})
+	c.Request = &r
+	return c, kin
 }

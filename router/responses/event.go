@@ -28,7 +28,7 @@ func failure(f router.Failure) string {
 // breakOff writes the two events that end a stream which cannot be finished. The first has its members both as OpenAI's
 // description has them and, as OpenAI's servers send them, in an object error: that is what makes its Go and Node
 // clients raise it. The second is the terminal event for those who wait for one.
-func breakOff(f router.Failure, sequence int64, response func(o *router.Object)) []byte {
+func breakOff(f router.Failure, sequence int64, response string) []byte {
 	param := "null"
 	if f.Field != "" {
 		param = router.Quote(f.Field)
@@ -37,7 +37,5 @@ func breakOff(f router.Failure, sequence int64, response func(o *router.Object))
 	b := appendEvent(nil, "error", sequence,
 		`"code":`+code, `"message":`+message, `"param":`+param,
 		`"error":{"type":"`+kindOf(f.Status)+`","code":`+code+`,"message":`+message+`,"param":`+param+`}`)
-	o := router.NewObject(1024)
-	response(o)
-	return appendEvent(b, "response.failed", sequence+1, `"response":`+string(o.End()))
+	return appendEvent(b, "response.failed", sequence+1, response)
 }

@@ -43,14 +43,14 @@ func (w *relay) Error(f router.Failure) []byte {
 	if id == "" {
 		id = "resp_" + w.head.Request
 	}
-	return breakOff(f, sequence, func(o *router.Object) {
-		o.String("id", id)
-		o.String("object", "response")
-		o.Int("created_at", w.head.Created)
-		o.String("status", "failed")
-		o.Raw("error", failure(f))
-		o.Raw("incomplete_details", "null")
-		o.String("model", w.head.Model)
-		o.Raw("output", "[]")
-	})
+	o := router.NewObject(512)
+	o.String("id", id)
+	o.String("object", "response")
+	o.Int("created_at", w.head.Created)
+	o.String("status", "failed")
+	o.Raw("error", failure(f))
+	o.Raw("incomplete_details", "null")
+	o.String("model", w.head.Model)
+	o.Raw("output", "[]")
+	return breakOff(f, sequence, `"response":`+string(o.End()))
 }

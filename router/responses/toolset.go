@@ -1,0 +1,77 @@
+package responses
+
+import (
+	"strconv"
+
+	"waybill/ledger"
+	"waybill/router"
+)
+
+// nothing is the schema of a function without arguments.
+const nothing = `{"type":"object","properties":{}}`
+
+// tools writes the functions, and how free the model is to call them.
+func (e *encoding) tools() error {
+	if len(e.Tools) == 0 {
+		return nil
+	}
+	b := []byte{'['}
+	for i, t := range e.Tools {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, function(t)...)
+	}
+	e.w.Raw("tools", string(append(b, ']')))
+	if e.Serial {
+		e.w.Raw("parallel_tool_calls", "false")
+	}
+	choice := e.ToolChoice
+	if choice.Mode == router.ToolRequired && e.Model.Has(ledger.FeatureAutoTools) {
+		return e.Cannot("tool_choice", "a tool cannot be forced")
+	}
+	switch {
+	case choice.Mode == router.ToolRequired && len(choice.Names) == 1:
+		e.w.Raw("tool_choice", named(choice.Names[0]))
+	case len(choice.Names) > 0 && choice.Mode != router.ToolNone:
+		e.w.Raw("tool_choice", allowed(choice))
+	case choice.Mode != "":
+		e.w.String("tool_choice", string(choice.Mode))
+	}
+	return nil
+}
+
+// function writes one. Left out, strict would be true here, and false nowhere else.
+func function(t router.Tool) []byte {
+	o := router.NewObject(len(t.Schema) + len(t.Description) + 96)
+	o.String("type", "function")
+	o.String("name", t.Name)
+	if t.Description != "" {
+		o.String("description", t.Description)
+	}
+	schema := string(t.Schema)
+	if schema == "" {
+		schema = nothing
+	}
+	o.Raw("parameters", schema)
+	o.Raw("strict", strconv.FormatBool(t.Strict != nil && *t.Strict))
+	return o.End()
+}
+
+func named(tool string) string { return `{"type":"function","name":` + router.Quote(tool) + `}` }
+
+// allowed narrows the choice to some of the tools.
+func allowed(c router.ToolChoice) string {
+	mode := c.Mode
+	if mode == "" {
+		mode = router.ToolAuto
+	}
+	b := `{"type":"allowed_tools","mode":"` + string(mode) + `","tools":[`
+	for i, name := range c.Names {
+		if i > 0 {
+			b += ","
+		}
+		b += named(name)
+	}
+	return b + "]}"
+}
