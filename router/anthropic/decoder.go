@@ -3,7 +3,6 @@ package anthropic
 import (
 	"errors"
 	"io"
-	"strings"
 
 	"github.com/tidwall/gjson"
 
@@ -17,6 +16,18 @@ type decoder struct {
 	ended   bool // the end mark has
 	tiered  bool // the service tier has been told
 	usage   counts
+	attempt string          // id of the attempt, for ids that are missing
+	calls   int             // tool calls so far
+	open    map[int64]*unit // blocks that have begun and not ended, where more than text is to be known of them
+	turn    *turn           // gathers the answer for a caller who cannot bring it back; else nil
+}
+
+// unit is a block of which the end says something.
+type unit struct {
+	call  int    // which of the calls it is; −1 of thinking
+	input string // of a call: its arguments as they stood when it began
+	wrote bool   // pieces of the arguments have come
+	seal  string // of thinking
 }
 
 // Frame reads one event. Its name is in the data as well.
@@ -32,18 +43,15 @@ func (d *decoder) Frame(data []byte, steps []router.Chunk) ([]router.Chunk, erro
 		c.ID, c.Model = m.Get("id").String(), m.Get("model").String()
 		d.report(&c, m.Get("usage"))
 	case "content_block_start":
-		d.block(&c, doc.Get("content_block"))
+		d.begin(&c, doc)
 	case "content_block_delta":
-		delta := doc.Get("delta")
-		if delta.Get("type").String() == "text_delta" {
-			c.Kind, c.Text = router.KindText, delta.Get("text").String()
-			c.Content = c.Text != ""
-		} else {
-			// Tool input, thinking, signatures, citations, and what is yet to be invented.
-			c.Content = true
-		}
+		d.delta(&c, doc)
+	case "content_block_stop":
+		d.close(&c, doc.Get("index").Int())
 	case "message_delta":
-		d.stop(&c, doc.Get("delta"))
+		delta := doc.Get("delta")
+		steps = refused(delta, steps)
+		d.stop(&c, delta)
 		d.report(&c, doc.Get("usage"))
 	case "message_stop":
 		d.ended = true
@@ -52,6 +60,103 @@ func (d *decoder) Frame(data []byte, steps []router.Chunk) ([]router.Chunk, erro
 		return steps, d.Refusal(0, doc)
 	}
 	return append(steps, c), nil
+}
+
+// begin reads the beginning of a block. Text and thinking that have not begun to say anything are no content; every
+// other block is, for its name alone.
+func (d *decoder) begin(c *router.Chunk, doc gjson.Result) {
+	index, b := doc.Get("index").Int(), doc.Get("content_block")
+	d.turn.begin(index, b)
+	d.block(c, b)
+	switch b.Get("type").Str {
+	case "thinking":
+		d.note(index, &unit{call: -1, seal: c.Signature})
+		c.Signature = "" // it is complete at the block's end
+	case "tool_use":
+		u := &unit{call: c.Call, input: c.Text}
+		d.note(index, u)
+		c.Text = ""
+	}
+}
+
+// maxOpen bounds how many blocks may be open at once. An answer has one, or a few.
+const maxOpen = 1024
+
+func (d *decoder) note(index int64, u *unit) {
+	if d.open == nil {
+		d.open = map[int64]*unit{}
+	}
+	if len(d.open) < maxOpen {
+		d.open[index] = u
+	}
+}
+
+// delta reads a piece of a block. Of a kind that is not known it is content too.
+func (d *decoder) delta(c *router.Chunk, doc gjson.Result) {
+	index, delta := doc.Get("index").Int(), doc.Get("delta")
+	kind := delta.Get("type").Str
+	d.turn.delta(index, kind, delta)
+	u := d.open[index]
+	switch kind {
+	case "text_delta":
+		c.Kind, c.Text = router.KindText, delta.Get("text").String()
+		c.Content = c.Text != ""
+	case "thinking_delta":
+		c.Kind, c.Text = router.KindReasoning, delta.Get("thinking").String()
+		c.Content = c.Text != ""
+	case "signature_delta":
+		if c.Content = true; u != nil {
+			u.seal += delta.Get("signature").String()
+		}
+	case "input_json_delta":
+		if c.Content = true; u == nil || u.call < 0 {
+			return // a tool of the provider's own
+		}
+		c.Kind, c.Call, c.Text = router.KindCall, u.call, delta.Get("partial_json").String()
+		u.wrote = u.wrote || c.Text != ""
+	default:
+		c.Content = true // citations, and what is yet to be invented
+	}
+}
+
+// close reads the end of a block: arguments of which no piece came are those that the block began with, and the seal
+// on thinking is complete.
+func (d *decoder) close(c *router.Chunk, index int64) {
+	u := d.open[index]
+	switch {
+	case u == nil:
+	case u.call < 0:
+		c.Kind, c.Signature = router.KindReasoning, u.seal
+	case !u.wrote:
+		c.Kind, c.Call, c.Text, c.Content = router.KindCall, u.call, u.input, true
+	}
+	delete(d.open, index)
+}
+
+// block reads a content block, whole or as it begins.
+func (d *decoder) block(c *router.Chunk, b gjson.Result) {
+	switch b.Get("type").Str {
+	case "text":
+		c.Kind, c.Text = router.KindText, b.Get("text").String()
+		c.Content = c.Text != ""
+	case "thinking":
+		c.Kind, c.Text, c.Signature = router.KindReasoning, b.Get("thinking").String(), b.Get("signature").String()
+		c.Content = c.Text != "" || c.Signature != ""
+	case "redacted_thinking":
+		c.Kind, c.Signature, c.Content = router.KindReasoning, b.Get("data").String(), true
+	case "tool_use":
+		c.Kind, c.Call, c.Content = router.KindCall, d.calls, true
+		c.CallID, c.Name = b.Get("id").String(), b.Get("name").String()
+		if c.CallID == "" { // of a server that is only like it; without an id it would not be the first step of a call
+			c.CallID = router.MintID(d.attempt, 0, d.calls)
+		}
+		if c.Text = "{}"; b.Get("input").IsObject() {
+			c.Text = b.Get("input").Raw
+		}
+		d.calls++
+	default:
+		c.Content = true
+	}
 }
 
 // Body reads a whole answer.
@@ -67,34 +172,32 @@ func (d *decoder) Body(body []byte, steps []router.Chunk) ([]router.Chunk, error
 	default:
 		return steps, errors.New("the answer is not a message")
 	}
-	c := router.Chunk{ID: doc.Get("id").String(), Model: doc.Get("model").String()}
-	var text strings.Builder
+	first := len(steps)
 	doc.Get("content").ForEach(func(_, b gjson.Result) bool {
+		var c router.Chunk
+		d.turn.begin(int64(len(steps)-first), b)
 		d.block(&c, b)
-		text.WriteString(c.Text)
+		steps = append(steps, c)
 		return true
 	})
-	c.Kind, c.Text = router.KindText, text.String()
+	steps = refused(doc, steps)
+	var c router.Chunk
 	d.stop(&c, doc)
 	d.report(&c, doc.Get("usage"))
 	d.ended = true
-	return append(steps, c), nil
+	steps = append(steps, c)
+	steps[first].ID, steps[first].Model = doc.Get("id").String(), doc.Get("model").String()
+	return steps, nil
 }
 
-// block reads a content block, whole or beginning. Thinking that has not begun to say anything is no content,
-// and neither is text; every other kind is, for its name alone.
-func (d *decoder) block(c *router.Chunk, b gjson.Result) {
-	switch b.Get("type").String() {
-	case "text":
-		c.Text = b.Get("text").String()
-		c.Content = c.Content || c.Text != ""
-	case "thinking":
-		c.Text = ""
-		c.Content = c.Content || b.Get("thinking").String() != ""
-	default:
-		c.Text = ""
-		c.Content = true
+// refused appends the provider's words for not answering, if it gives any.
+func refused(v gjson.Result, steps []router.Chunk) []router.Chunk {
+	details := v.Get("stop_details")
+	why := details.Get("explanation").String()
+	if details.Get("type").Str != "refusal" || why == "" {
+		return steps
 	}
+	return append(steps, router.Chunk{Kind: router.KindRefusal, Text: why, Content: true})
 }
 
 // stop reads why the answer ended.
@@ -102,7 +205,7 @@ func (d *decoder) stop(c *router.Chunk, v gjson.Result) {
 	if c.Native = v.Get("stop_reason").String(); c.Native == "" {
 		return
 	}
-	c.Finish = finishOf(c.Native)
+	c.Finish, c.Stopped = finishOf(c.Native), v.Get("stop_sequence").String()
 	d.stopped = true
 }
 
@@ -135,8 +238,8 @@ func (d *decoder) report(c *router.Chunk, u gjson.Result) {
 	d.tiered = c.Tier != ""
 }
 
-// Turn is nothing yet.
-func (d *decoder) Turn() []byte { return nil }
+// Turn is the answer as Anthropic wants it back, if thinking in it was sealed.
+func (d *decoder) Turn() []byte { return d.turn.bytes() }
 
 // Whole tells whether the stop reason and the end mark were there.
 func (d *decoder) Whole() bool { return d.stopped && d.ended }

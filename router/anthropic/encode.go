@@ -1,8 +1,10 @@
 package anthropic
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
+	"strings"
 
 	"waybill/ledger"
 	"waybill/router"
@@ -10,28 +12,21 @@ import (
 
 // messagesRequest is a Messages request as waybill writes one.
 type messagesRequest struct {
-	Model        string        `json:"model"`
-	MaxTokens    int64         `json:"max_tokens"`
-	System       []block       `json:"system,omitempty"`
-	Messages     []message     `json:"messages"`
-	Stream       bool          `json:"stream,omitzero"`
-	Temperature  *float64      `json:"temperature,omitzero"`
-	TopP         *float64      `json:"top_p,omitzero"`
-	TopK         *int64        `json:"top_k,omitzero"`
-	Stop         []string      `json:"stop_sequences,omitempty"`
-	Metadata     *metadata     `json:"metadata,omitzero"`
-	ServiceTier  string        `json:"service_tier,omitzero"`
-	OutputConfig *outputConfig `json:"output_config,omitzero"`
-}
-
-type message struct {
-	Role    router.Role `json:"role"`
-	Content []block     `json:"content"`
-}
-
-type block struct {
-	Type string `json:"type"`
-	Text string `json:"text"`
+	Model        string            `json:"model"`
+	MaxTokens    int64             `json:"max_tokens,omitzero"`
+	System       json.RawMessage   `json:"system,omitempty"`
+	Messages     []json.RawMessage `json:"messages"`
+	Stream       bool              `json:"stream,omitzero"`
+	Temperature  *float64          `json:"temperature,omitzero"`
+	TopP         *float64          `json:"top_p,omitzero"`
+	TopK         *int64            `json:"top_k,omitzero"`
+	Stop         []string          `json:"stop_sequences,omitempty"`
+	Metadata     *metadata         `json:"metadata,omitzero"`
+	ServiceTier  string            `json:"service_tier,omitzero"`
+	Thinking     *thinking         `json:"thinking,omitzero"`
+	OutputConfig outputConfig      `json:"output_config,omitzero"`
+	Tools        json.RawMessage   `json:"tools,omitempty"`
+	ToolChoice   *toolChoice       `json:"tool_choice,omitzero"`
 }
 
 type metadata struct {
@@ -39,8 +34,17 @@ type metadata struct {
 }
 
 type outputConfig struct {
-	Effort string `json:"effort"`
+	Effort string        `json:"effort,omitzero"`
+	Format *outputFormat `json:"format,omitzero"`
 }
+
+type outputFormat struct {
+	Type   string          `json:"type"`
+	Schema json.RawMessage `json:"schema"`
+}
+
+// maxUser bounds metadata.user_id, in characters.
+const maxUser = 256
 
 // tiers are the other dialects' words for Anthropic's service tiers. Capacity that costs more or less than the
 // standard has no counterpart here that a caller of another dialect could ask for.
@@ -48,68 +52,87 @@ var tiers = map[string]string{
 	"": "", "auto": "auto", "default": "standard_only", "standard": "standard_only", "standard_only": "standard_only",
 }
 
-// efforts are the other dialects' words for Anthropic's efforts. There is no "none": the newest models cannot
-// be told not to think.
-var efforts = map[string]string{
-	"none": "low", "minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max",
+// encoding is a request that came in another dialect, being written.
+type encoding struct {
+	t   *router.Translated
+	out messagesRequest
+	// What the settings must know of the conversation:
+	loop    bool // it ends with the results of tools
+	thought bool // the turn that called them begins with thinking that its provider can read
+	prefill bool // it ends with the beginning of the answer
+	warned  bool // that reasoning was left out
 }
 
-// budgeted are the models that think by a budget of tokens and refuse an effort; they do not think unless told
-// to. https://platform.claude.com/docs/en/build-with-claude/effort names those that take one.
-var budgeted = map[string]bool{
-	"claude-haiku-4-5":           true,
-	"claude-haiku-4-5-20251001":  true,
-	"claude-sonnet-4-5":          true,
-	"claude-sonnet-4-5-20250929": true,
+// encoded is a request as it is sent.
+type encoded struct {
+	body     []byte
+	warnings []string
+	prefix   string // hash of what comes before the answer
 }
 
 // encode writes a request that came in another dialect.
-func encode(c router.Call) (body []byte, warnings []string, err error) {
+func encode(c router.Call) (encoded, error) {
 	t, err := router.Translate(c)
 	if err != nil {
-		return nil, nil, err
+		return encoded{}, err
 	}
-	out := messagesRequest{
+	e := &encoding{t: t, out: messagesRequest{
 		Model: c.Model.ID, MaxTokens: cmp.Or(c.OutputCap, ledger.DefaultOutput), // which Anthropic cannot do without
 		Stream: t.Stream, TopK: t.TopK, Stop: t.Stop,
+	}}
+	system := t.System
+	if err := e.toolset(); err != nil {
+		return encoded{}, err
 	}
-	if out.System, err = blocks(t, t.System); err != nil {
-		return nil, nil, err
+	if err := e.format(&system); err != nil {
+		return encoded{}, err
 	}
-	turns, err := t.Turns()
+	if e.out.System, err = e.system(system); err != nil {
+		return encoded{}, err
+	}
+	prefix, err := e.conversation()
 	if err != nil {
-		return nil, nil, err
+		return encoded{}, err
 	}
-	for _, m := range turns {
-		content, err := blocks(t, m.Parts)
-		if err != nil {
-			return nil, nil, err
-		}
-		out.Messages = append(out.Messages, message{m.Role, content})
+	if err := e.settings(); err != nil {
+		return encoded{}, err
 	}
-	if err := settings(t, &out); err != nil {
-		return nil, nil, err
+	if t.Endpoint == router.EndpointCount {
+		e.countOnly()
 	}
-	body, err = json.Marshal(out)
-	return body, t.Warnings, err
+	body, err := marshal(e.out)
+	return encoded{body, t.Warnings, prefix}, err
 }
 
-// blocks writes text parts, without the empty ones that Anthropic refuses.
-func blocks(t *router.Translated, parts []router.Part) ([]block, error) {
-	out := make([]block, 0, len(parts))
+// marshal writes JSON whose strings are as they were said: what was sealed counts on it.
+func marshal(v any) (json.RawMessage, error) {
+	var b bytes.Buffer
+	w := json.NewEncoder(&b)
+	w.SetEscapeHTML(false)
+	err := w.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
+// system writes the system text, without the empty pieces that Anthropic refuses.
+func (e *encoding) system(parts []router.Part) (json.RawMessage, error) {
+	var blocks []content
 	for _, p := range parts {
-		if p.Kind != "text" {
-			return nil, t.CannotPart(p)
+		if p.Kind != router.KindText {
+			return nil, e.t.CannotPart(p)
 		}
 		if p.Text != "" {
-			out = append(out, block{"text", p.Text})
+			blocks = append(blocks, content{Type: "text", Text: p.Text})
 		}
 	}
-	return out, nil
+	if len(blocks) == 0 {
+		return nil, nil
+	}
+	return marshal(blocks)
 }
 
 // settings writes what is not conversation.
-func settings(t *router.Translated, out *messagesRequest) error {
+func (e *encoding) settings() error {
+	t, out := e.t, &e.out
 	switch {
 	case t.N > 1:
 		return t.Cannot("n", "only one answer can be had")
@@ -119,6 +142,13 @@ func settings(t *router.Translated, out *messagesRequest) error {
 		return t.Cannot("frequency_penalty", "it has no counterpart")
 	case t.Presence != nil && *t.Presence != 0:
 		return t.Cannot("presence_penalty", "it has no counterpart")
+	case len([]rune(t.EndUser)) > maxUser:
+		return t.Cannot("user", "it cannot be longer than 256 characters")
+	}
+	for _, s := range t.Stop {
+		if strings.TrimSpace(s) == "" {
+			return t.Cannot("stop", "a stop string needs more than white space")
+		}
 	}
 	var ok bool
 	if out.ServiceTier, ok = tiers[t.ServiceTier]; !ok {
@@ -127,14 +157,15 @@ func settings(t *router.Translated, out *messagesRequest) error {
 	if t.EndUser != "" {
 		out.Metadata = &metadata{t.EndUser}
 	}
-	sampling(t, out)
-	return effort(t, out)
+	e.sampling()
+	return e.reasoning()
 }
 
 // sampling writes temperature and top_p. Anthropic's temperature ends at 1, where the other dialects' ends at 2:
 // it is cut there, for scaling it would change what every smaller value means. The models that still take
 // sampling values refuse the two of them together.
-func sampling(t *router.Translated, out *messagesRequest) {
+func (e *encoding) sampling() {
+	t, out := e.t, &e.out
 	out.Temperature, out.TopP = t.Temperature, t.TopP
 	if t.Temperature != nil && *t.Temperature > 1 {
 		one := 1.0
@@ -149,23 +180,8 @@ func sampling(t *router.Translated, out *messagesRequest) {
 	}
 }
 
-func effort(t *router.Translated, out *messagesRequest) error {
-	if t.Effort == "" {
-		return nil
-	}
-	word, ok := efforts[t.Effort]
-	if !ok {
-		return t.Cannot("reasoning_effort", "it has no counterpart")
-	}
-	if budgeted[t.Model.ID] {
-		if t.Effort != "none" {
-			t.Warn("reasoning_effort", "left out, "+t.Model.Name+" takes none and does not think unless told to")
-		}
-		return nil
-	}
-	if word != t.Effort {
-		t.Warn("reasoning_effort", word+" at "+t.Model.Name+", which has no "+t.Effort)
-	}
-	out.OutputConfig = &outputConfig{word}
-	return nil
+// countOnly leaves out what is no input, which a count does not take.
+func (e *encoding) countOnly() {
+	o := &e.out
+	o.MaxTokens, o.Stream, o.Temperature, o.TopP, o.TopK, o.Stop, o.Metadata, o.ServiceTier = 0, false, nil, nil, nil, nil, nil, ""
 }

@@ -52,7 +52,7 @@ func TestEncode(t *testing.T) {
 		{"settings", router.Request{Messages: hi, Stream: true, Temperature: ptr(0.0), TopK: ptr(int64(5)), Stop: []string{"x", "y"},
 			EndUser: "u", ServiceTier: "default", Effort: "xhigh", N: 1, Presence: ptr(0.0)}, "", full,
 			`{"model":"up","max_tokens":77,` + plain + `,"stream":true,"temperature":0,"top_k":5,"stop_sequences":["x","y"],
-			"metadata":{"user_id":"u"},"service_tier":"standard_only","output_config":{"effort":"xhigh"}}`, nil},
+			"metadata":{"user_id":"u"},"service_tier":"standard_only","thinking":{"type":"adaptive"},"output_config":{"effort":"xhigh"}}`, nil},
 		{"temperature above the scale", router.Request{Messages: hi, Temperature: ptr(1.7)}, "", full,
 			`{"model":"up","max_tokens":77,` + plain + `,"temperature":1}`, []string{"temperature: cut to 1, the highest at p/m"}},
 		{"top_p alone", router.Request{Messages: hi, TopP: ptr(0.9)}, "", full, `{"model":"up","max_tokens":77,` + plain + `,"top_p":0.9}`, nil},
@@ -65,22 +65,23 @@ func TestEncode(t *testing.T) {
 		{"no effort", router.Request{Messages: hi, Effort: "none"}, "", full,
 			`{"model":"up","max_tokens":77,` + plain + `,"output_config":{"effort":"low"}}`, []string{"reasoning_effort: low at p/m, which has no none"}},
 		{"minimal effort", router.Request{Messages: hi, Effort: "minimal"}, "", full,
-			`{"model":"up","max_tokens":77,` + plain + `,"output_config":{"effort":"low"}}`, []string{"reasoning_effort: low at p/m, which has no minimal"}},
+			`{"model":"up","max_tokens":77,` + plain + `,"thinking":{"type":"adaptive"},"output_config":{"effort":"low"}}`, []string{"reasoning_effort: low at p/m, which has no minimal"}},
 		{"effort without reasoning", router.Request{Messages: hi, Effort: "high"}, "", nil,
 			`{"model":"up","max_tokens":77,` + plain + `}`, []string{"reasoning_effort: left out, p/m refuses it"}},
 		{"no effort without reasoning", router.Request{Messages: hi, Effort: "none"}, "", nil, `{"model":"up","max_tokens":77,` + plain + `}`, nil},
-		{"effort where budgets rule", router.Request{Messages: hi, Effort: "high"}, "claude-haiku-4-5", full,
-			`{"model":"claude-haiku-4-5","max_tokens":77,` + plain + `}`, []string{"reasoning_effort: left out, p/m takes none and does not think unless told to"}},
+		{"effort where budgets rule, without room", router.Request{Messages: hi, Effort: "high"}, "", append(full, ledger.FeatureBudget),
+			`{"model":"up","max_tokens":77,` + plain + `}`, []string{"reasoning_effort: left out, an output of 77 tokens leaves no room to think"}},
 	} {
 		id := tt.model
 		if id == "" {
 			id = "up"
 		}
-		got, warnings, err := encode(router.Call{Request: &tt.req, OutputCap: 77, Model: ledger.Model{ID: id, Name: "p/m", Features: tt.features}})
+		out, err := encode(router.Call{Request: &tt.req, OutputCap: 77, Model: ledger.Model{ID: id, Name: "p/m", Features: tt.features}})
 		if err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 			continue
 		}
+		got, warnings := out.body, out.warnings
 		if string(got) != compact(t, []byte(tt.want)) || !slices.Equal(warnings, tt.warnings) {
 			t.Errorf("%s:\ngot  %s %q\nwant %s %q", tt.name, got, warnings, compact(t, []byte(tt.want)), tt.warnings)
 		}

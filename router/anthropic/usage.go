@@ -1,6 +1,8 @@
 package anthropic
 
 import (
+	"strconv"
+
 	"github.com/tidwall/gjson"
 
 	"waybill/ledger"
@@ -46,4 +48,23 @@ func (n *counts) ledger() ledger.Usage {
 	u.CacheWriteLong = min(u.CacheWriteLong, u.CacheWrite)
 	u.CacheWrite -= u.CacheWriteLong
 	return u
+}
+
+// appendUsage writes Anthropic's convention, in which the three classes of input are apart.
+func appendUsage(b []byte, u ledger.Usage) []byte {
+	for _, part := range []struct {
+		before string
+		n      int64
+	}{
+		{`{"input_tokens":`, u.Input},
+		{`,"cache_creation_input_tokens":`, u.CacheWrite + u.CacheWriteLong},
+		{`,"cache_read_input_tokens":`, u.CacheRead},
+		{`,"cache_creation":{"ephemeral_5m_input_tokens":`, u.CacheWrite},
+		{`,"ephemeral_1h_input_tokens":`, u.CacheWriteLong},
+		{`},"output_tokens":`, u.Output},
+		{`,"output_tokens_details":{"thinking_tokens":`, u.Reasoning},
+	} {
+		b = strconv.AppendInt(append(b, part.before...), part.n, 10)
+	}
+	return append(b, "}}"...)
 }
