@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -74,32 +73,26 @@ var (
 		"disabled":      object(fields{"type!": anyText}),
 	})
 
-	anthropicBody = object(fields{
-		"model!": someText, "max_tokens!": integerFrom(0, 1<<31), "messages!": listOf(anthropicMessage, 1, 100_000),
-		"system":      either(anyText, listOf(variants("type", map[string]*shape{"text": anthropicText}), 0, 0)),
-		"temperature": numberFrom(0, 1), "top_p": numberFrom(0, 1), "top_k": integerFrom(0, 1<<31),
-		"stop_sequences": listOf(anyText, 0, 0), "stream": anyBool,
-		"metadata": object(fields{"user_id": orNull(textUpTo(256))}),
+	// anthropicCounted are the fields that a count of tokens takes, too.
+	anthropicCounted = fields{
+		"model!": someText, "messages!": listOf(anthropicMessage, 1, 100_000),
+		"system":   either(anyText, listOf(variants("type", map[string]*shape{"text": anthropicText}), 0, 0)),
 		"thinking": anthropicThinking, "output_config": object(fields{
 			"effort": orNull(oneOf("low", "medium", "high", "xhigh", "max")),
 			"format": orNull(variants("type", map[string]*shape{"json_schema": object(fields{"type!": anyText, "schema!": anyObject})})),
 		}),
 		"tools":       listOf(variants("type", map[string]*shape{"": anthropicTool, "custom": anthropicTool, "*": anyObject}), 0, 0),
-		"tool_choice": anthropicChoice, "service_tier": oneOf("auto", "standard_only"), "speed": orNull(oneOf("standard", "fast")),
-		"inference_geo": orNull(anyText), "container": orNull(either(anyText, anyObject)), "context_management": anyObject,
-		"cache_control": anthropicCache, "diagnostics": anyObject, "mcp_servers": anyArray,
-	})
-)
-
-func (anthropicHearer) route(rest string) route {
-	switch rest {
-	case "v1/messages":
-		return routeGenerate
-	case "v1/models":
-		return routeModels
+		"tool_choice": anthropicChoice, "speed": orNull(oneOf("standard", "fast")), "cache_control": anthropicCache,
+		"context_management": anyObject, "mcp_servers": anyArray,
 	}
-	return routeNone
-}
+	anthropicCount = object(anthropicCounted)
+	anthropicBody  = object(merge(anthropicCounted, fields{
+		"max_tokens!": integerFrom(0, 1<<31), "temperature": numberFrom(0, 1), "top_p": numberFrom(0, 1), "top_k": integerFrom(0, 1<<31),
+		"stop_sequences": listOf(anyText, 0, 0), "stream": anyBool, "metadata": object(fields{"user_id": orNull(textUpTo(256))}),
+		"service_tier": oneOf("auto", "standard_only"), "inference_geo": orNull(anyText), "container": orNull(either(anyText, anyObject)),
+		"diagnostics": anyObject,
+	}))
+)
 
 func (anthropicHearer) secret(h http.Header) string {
 	if secret := h.Get("X-Api-Key"); secret != "" {
@@ -129,18 +122,31 @@ func anthropicFault(format string, args ...any) *fault {
 	return faultOf(Anthropic, BadRequest, 0).saying(format, args...)
 }
 
-func (a anthropicHearer) read(r *http.Request, body []byte, f *family) (*prompt, *fault) {
-	v, ok := parse(body)
-	if !ok {
-		return nil, anthropicFault("The request body is not valid JSON")
-	}
+func (anthropicHearer) unreadable() *fault {
+	return anthropicFault("The request body is not valid JSON")
+}
+
+func (a anthropicHearer) read(r *http.Request, v gjson.Result, f *family) (*prompt, *fault) {
 	if bad := (checker{}).check(v, anthropicBody); bad != nil {
 		return nil, anthropicComplaint(bad)
 	}
 	if fault := a.checkModel(v, f, r.Header.Get("Anthropic-Version")); fault != nil {
 		return nil, fault
 	}
+	return a.compose(r, v, f)
+}
+
+// count reads a body whose tokens shall be counted.
+func (a anthropicHearer) count(r *http.Request, v gjson.Result, f *family) (*prompt, *fault) {
+	if bad := (checker{}).check(v, anthropicCount); bad != nil {
+		return nil, anthropicComplaint(bad)
+	}
+	return a.compose(r, v, f)
+}
+
+func (a anthropicHearer) compose(r *http.Request, v gjson.Result, f *family) (*prompt, *fault) {
 	p := &prompt{
+		seal:  newSealer(Anthropic, a.secret(r.Header), v.Get("model").Str),
 		model: v.Get("model").Str, stream: v.Get("stream").Bool(), limit: int(v.Get("max_tokens").Int()), choices: 1,
 		stops: words(v.Get("stop_sequences")), showThoughts: v.Get("thinking.display").Str == "summarized",
 		tier: "standard", speed: v.Get("speed").Str, geo: v.Get("inference_geo").Str,
@@ -152,60 +158,14 @@ func (a anthropicHearer) read(r *http.Request, body []byte, f *family) (*prompt,
 	}
 	if system := v.Get("system"); system.Exists() {
 		p.messages++
-		if _, fault := a.readContent(system, "system", p, &turnBlocks{}); fault != nil {
+		if fault := a.readContent(system, "system", p, &turnBlocks{}); fault != nil {
 			return nil, fault
 		}
 	}
-	list(v.Get("tools"), func(tool gjson.Result) {
-		p.tools++
-		p.addRaw(tool.Raw)
-	})
-	return p, a.readMessages(v.Get("messages"), p, f)
-}
-
-// readMessages counts and collects the turns and checks their order: the user's
-// first, and the results of tool calls first in the turn after them.
-func (a anthropicHearer) readMessages(messages gjson.Result, p *prompt, f *family) *fault {
-	var bad *fault
-	var last gjson.Result
-	var calls []string // of the turn before
-	turns := 0
-	list(messages, func(m gjson.Result) {
-		if bad != nil {
-			return
-		}
-		at, role := fmt.Sprintf("messages.%d", turns), m.Get("role").Str
-		turns++
-		p.messages++
-		last = m
-		switch {
-		case turns == 1 && role != "user":
-			bad = anthropicFault("messages: first message must use the \"user\" role")
-			return
-		case role == "system" && !f.midSystem && f != &anyFamily:
-			bad = anthropicFault("%s.role: Input should be 'user' or 'assistant'", at)
-			return
-		}
-		turn := turnBlocks{role: role}
-		text, fault := a.readContent(m.Get("content"), at+".content", p, &turn)
-		if role == "user" && text != "" {
-			p.lastUser = text
-		}
-		if bad = fault; bad == nil {
-			bad = turn.follow(at, calls)
-		}
-		calls = turn.calls
-	})
-	if bad != nil {
-		return bad
+	if fault := a.readTools(v, p); fault != nil {
+		return nil, fault
 	}
-	if len(calls) > 0 {
-		return anthropicFault("messages: `tool_use` ids were found without `tool_result` blocks immediately after: %s", strings.Join(calls, ", "))
-	}
-	if last.Get("role").Str == "assistant" {
-		return a.checkPrefill(last.Get("content"), f)
-	}
-	return nil
+	return p, a.readMessages(v, p, f)
 }
 
 // checkPrefill refuses a conversation that ends with the beginning of an answer, where
@@ -222,71 +182,6 @@ func (anthropicHearer) checkPrefill(content gjson.Result, f *family) *fault {
 		return anthropicFault("messages: final assistant content cannot end with trailing whitespace")
 	}
 	return nil
-}
-
-// turnBlocks is what the order rules need to know of one turn.
-type turnBlocks struct {
-	role    string
-	blocks  int
-	calls   []string // ids of tool_use
-	results []string // ids that tool_result names
-	late    bool     // a tool_result came after another block
-}
-
-// follow checks a turn's tool results against the calls of the turn before it.
-func (t *turnBlocks) follow(at string, calls []string) *fault {
-	if t.blocks == 0 && t.role == "user" {
-		return anthropicFault("%s: user messages must have non-empty content", at)
-	}
-	for _, id := range t.results {
-		if !slices.Contains(calls, id) {
-			return anthropicFault("%s: unexpected `tool_use_id` found in `tool_result` blocks: %s. Each `tool_result` block must have a corresponding `tool_use` block in the previous message.", at, id)
-		}
-	}
-	for _, id := range calls {
-		if !slices.Contains(t.results, id) {
-			return anthropicFault("%s: `tool_use` ids were found without `tool_result` blocks immediately after: %s", at, id)
-		}
-	}
-	if t.late {
-		return anthropicFault("%s: `tool_result` blocks must come before any other content", at)
-	}
-	return nil
-}
-
-// readContent counts a message's or the system's content and returns its text.
-func (a anthropicHearer) readContent(content gjson.Result, at string, p *prompt, t *turnBlocks) (text string, bad *fault) {
-	if content.Type == gjson.String {
-		if content.Str != "" {
-			t.blocks++
-		}
-		p.addText(content.Str)
-		return content.Str, nil
-	}
-	list(content, func(block gjson.Result) {
-		t.blocks++
-		switch block.Get("type").Str {
-		case "text":
-			part := block.Get("text").Str
-			if part == "" && bad == nil {
-				bad = anthropicFault("%s: text content blocks must be non-empty", at)
-			}
-			p.addText(part)
-			text = join(text, part)
-		case "image", "document":
-			p.addMedia()
-		case "tool_use":
-			t.calls = append(t.calls, block.Get("id").Str)
-			p.addRaw(block.Get("input").Raw)
-		case "tool_result":
-			t.results = append(t.results, block.Get("tool_use_id").Str)
-			t.late = t.late || t.blocks > len(t.results)
-			p.addRaw(block.Get("content").Raw)
-		case "thinking":
-			p.addText(block.Get("thinking").Str)
-		}
-	})
-	return text, bad
 }
 
 // checkModel refuses what this model or this API version does not take.
@@ -316,6 +211,10 @@ func (anthropicHearer) checkModel(v gjson.Result, f *family, version string) *fa
 		return anthropicFault("thinking.type: \"disabled\" is only supported with effort \"high\" or lower for this model")
 	case (forced == "any" || forced == "tool") && f.noForced:
 		return anthropicFault("tool_choice: forced tool use is not supported by this model")
+	case (forced == "any" || forced == "tool") && thinking == "enabled":
+		return anthropicFault("Thinking may not be enabled when tool_choice forces tool use.")
+	case thinking == "enabled" && v.Get("temperature").Exists() && v.Get("temperature").Num != 1:
+		return anthropicFault("`temperature` may only be set to 1 when thinking is enabled.")
 	case forced != "" && forced != "none" && !v.Get("tools").Exists():
 		return anthropicFault("tool_choice: may only be specified while providing tools")
 	}

@@ -2,8 +2,8 @@ package sandbox
 
 import (
 	"cmp"
+	"encoding/json"
 	"net/http"
-	"strings"
 )
 
 // anthropicSpeaker words Messages answers.
@@ -45,8 +45,8 @@ func anthropicUsageOf(a *answer, t Tokens) *anthropicUsage {
 		return nil
 	}
 	return &anthropicUsage{
-		Input: t.Input, CacheCreation: t.CacheWrite, CacheRead: t.CacheRead,
-		ByLifetime: anthropicCacheCreation{FiveMinutes: t.CacheWrite},
+		Input: t.Input, CacheCreation: t.CacheWrite + t.CacheWriteLong, CacheRead: t.CacheRead,
+		ByLifetime: anthropicCacheCreation{FiveMinutes: t.CacheWrite, OneHour: t.CacheWriteLong},
 		Output:     t.Output, OutputDetails: anthropicOutputDetails{t.Reasoning},
 		Tier: a.prompt.tier, Speed: a.prompt.speed, Geo: a.prompt.geo,
 	}
@@ -83,8 +83,12 @@ type anthropicThinkingBlock struct {
 
 func (anthropicSpeaker) answerID(id string) string { return "msg_" + id[:24] }
 
+func (anthropicSpeaker) callID(hash string) string { return "toolu_01" + hash[:22] }
+
 func (anthropicSpeaker) finish(c *choice) string {
 	switch c.end {
+	case endTools:
+		return "tool_use"
 	case endStop:
 		return "stop_sequence"
 	case endLength:
@@ -108,8 +112,23 @@ func (s anthropicSpeaker) stop(a *answer) (reason string, sequence *string, deta
 	return reason, sequence, detail
 }
 
-// signature stands for the seal on a thinking block.
-func signature(a *answer) string { return "c2FuZGJveA" + a.id }
+type anthropicToolUse struct {
+	Type  string          `json:"type"`
+	ID    string          `json:"id"`
+	Name  string          `json:"name"`
+	Input json.RawMessage `json:"input"`
+}
+
+// thought is the block with the thinking: sealed, and with its text only if that was asked for.
+func (anthropicSpeaker) thought(a *answer) any {
+	c := &a.choices[0]
+	if a.script.Redacted {
+		return map[string]string{"type": "redacted_thinking", "data": a.prompt.seal.sign("")}
+	}
+	return anthropicThinkingBlock{"thinking", c.thought, a.prompt.seal.sign(c.thought)}
+}
+
+var unknownBlock = map[string]any{"type": "sandbox_block", "sandbox": 1}
 
 func (s anthropicSpeaker) unary(a *answer) any {
 	c := &a.choices[0]
@@ -120,10 +139,16 @@ func (s anthropicSpeaker) unary(a *answer) any {
 	reason, sequence, detail := s.stop(a)
 	body.StopReason, body.StopSequence, body.StopDetails = &reason, sequence, detail
 	if c.reasoning > 0 {
-		body.Content = append(body.Content, anthropicThinkingBlock{"thinking", c.thought, signature(a)})
+		body.Content = append(body.Content, s.thought(a))
 	}
 	if c.text != "" {
 		body.Content = append(body.Content, anthropicTextBlock{"text", c.text})
+	}
+	for _, call := range c.calls {
+		body.Content = append(body.Content, anthropicToolUse{"tool_use", call.id, call.name, json.RawMessage(call.args)})
+	}
+	if a.script.Extras {
+		body.Content = append(body.Content, unknownBlock)
 	}
 	return &body
 }
@@ -150,13 +175,15 @@ type anthropicStopDelta struct {
 
 func (anthropicSpeaker) event(out *frames, e anthropicEvent) { out.event(e.Type, &e) }
 
-// textIndex is the index of the block with the text, if there is one.
-func (anthropicSpeaker) textIndex(a *answer) (index int, has bool) {
-	c := &a.choices[0]
-	if c.reasoning > 0 {
-		index = 1
+// index is the place of the block with the text (call -1), or with a call.
+func (anthropicSpeaker) index(a *answer, call int) (index int) {
+	if a.choices[0].reasoning > 0 {
+		index++
 	}
-	return index, a.frames > 0
+	if call >= 0 && a.textFrames > 0 {
+		index++
+	}
+	return index + max(0, call)
 }
 
 func (s anthropicSpeaker) opening(out *frames, a *answer) {
@@ -172,7 +199,7 @@ func (s anthropicSpeaker) opening(out *frames, a *answer) {
 	if c.reasoning > 0 {
 		s.thinking(out, a)
 	}
-	if index, has := s.textIndex(a); has {
+	if index := s.index(a, -1); a.textFrames > 0 {
 		s.event(out, anthropicEvent{Type: "content_block_start", Index: &index, ContentBlock: anthropicTextBlock{Type: "text"}})
 	}
 	s.ping(out)
@@ -181,28 +208,64 @@ func (s anthropicSpeaker) opening(out *frames, a *answer) {
 // thinking is the first block: its text only if the caller asked to see it.
 func (s anthropicSpeaker) thinking(out *frames, a *answer) {
 	c, index := &a.choices[0], 0
+	if a.script.Redacted {
+		s.event(out, anthropicEvent{Type: "content_block_start", Index: &index, ContentBlock: s.thought(a)})
+		s.event(out, anthropicEvent{Type: "content_block_stop", Index: &index})
+		return
+	}
 	s.event(out, anthropicEvent{Type: "content_block_start", Index: &index, ContentBlock: anthropicThinkingBlock{Type: "thinking"}})
 	if c.thought != "" {
 		s.event(out, anthropicEvent{Type: "content_block_delta", Index: &index, Delta: map[string]string{"type": "thinking_delta", "thinking": c.thought}})
 	}
-	s.event(out, anthropicEvent{Type: "content_block_delta", Index: &index, Delta: map[string]string{"type": "signature_delta", "signature": signature(a)}})
+	s.event(out, anthropicEvent{Type: "content_block_delta", Index: &index, Delta: map[string]string{"type": "signature_delta", "signature": a.prompt.seal.sign(c.thought)}})
 	s.event(out, anthropicEvent{Type: "content_block_stop", Index: &index})
 }
 
 func (s anthropicSpeaker) content(out *frames, a *answer, frame int) {
-	index, _ := s.textIndex(a)
-	s.event(out, anthropicEvent{Type: "content_block_delta", Index: &index, Delta: anthropicTextDelta{"text_delta", a.piece(&a.choices[0], frame)}})
+	c := &a.choices[0]
+	call, part := a.call(frame)
+	index := s.index(a, call)
+	if call < 0 {
+		s.event(out, anthropicEvent{Type: "content_block_delta", Index: &index, Delta: anthropicTextDelta{"text_delta", a.piece(c, frame)}})
+		return
+	}
+	fragment := ""
+	if part == 0 {
+		s.stopBlock(out, a, call-1)
+		s.event(out, anthropicEvent{Type: "content_block_start", Index: &index,
+			ContentBlock: anthropicToolUse{"tool_use", c.calls[call].id, c.calls[call].name, json.RawMessage("{}")}})
+		if a.callFrames[call] == 1 {
+			return // no arguments, no fragment
+		}
+	} else {
+		fragment = a.fragment(call, c.calls[call].args, part)
+	}
+	s.event(out, anthropicEvent{Type: "content_block_delta", Index: &index, Delta: map[string]string{"type": "input_json_delta", "partial_json": fragment}})
+}
+
+// stopBlock ends the block with the text (call -1), if there is one, or with a call.
+func (s anthropicSpeaker) stopBlock(out *frames, a *answer, call int) {
+	if index := s.index(a, call); call >= 0 || a.textFrames > 0 {
+		s.event(out, anthropicEvent{Type: "content_block_stop", Index: &index})
+	}
 }
 
 func (s anthropicSpeaker) closing(out *frames, a *answer) {
-	if index, has := s.textIndex(a); has {
+	last := len(a.choices[0].calls) - 1
+	s.stopBlock(out, a, last)
+	if a.script.Extras {
+		index := s.index(a, last)
+		if last >= 0 || a.textFrames > 0 {
+			index++
+		}
+		s.event(out, anthropicEvent{Type: "content_block_start", Index: &index, ContentBlock: unknownBlock})
 		s.event(out, anthropicEvent{Type: "content_block_stop", Index: &index})
 	}
 	reason, sequence, detail := s.stop(a)
 	delta := anthropicEvent{Type: "message_delta", Delta: anthropicStopDelta{reason, sequence, detail}}
 	if !a.script.NoUsage {
 		t := a.tokens(a.frames)
-		delta.Usage = &anthropicDeltaUsage{t.Input, t.CacheWrite, t.CacheRead, t.Output, anthropicOutputDetails{t.Reasoning}}
+		delta.Usage = &anthropicDeltaUsage{t.Input, t.CacheWrite + t.CacheWriteLong, t.CacheRead, t.Output, anthropicOutputDetails{t.Reasoning}}
 	}
 	s.event(out, delta)
 }
@@ -244,41 +307,4 @@ func (anthropicSpeaker) failure(f *fault, request string) any {
 	body := anthropicError{Type: "error", RequestID: request}
 	body.Error.Type, body.Error.Message = f.class, f.message
 	return &body
-}
-
-type anthropicModel struct {
-	Type        string `json:"type"`
-	ID          string `json:"id"`
-	DisplayName string `json:"display_name"`
-	CreatedAt   string `json:"created_at"`
-	Lifecycle   string `json:"lifecycle"`
-	MaxInput    int    `json:"max_input_tokens"`
-	MaxTokens   int    `json:"max_tokens"`
-	Capability  struct {
-		Thinking struct {
-			Types []string `json:"types"`
-		} `json:"thinking"`
-	} `json:"capabilities"`
-}
-
-func (anthropicSpeaker) models(names []string) any {
-	list := struct {
-		Data    []anthropicModel `json:"data"`
-		HasMore bool             `json:"has_more"`
-		FirstID string           `json:"first_id"`
-		LastID  string           `json:"last_id"`
-	}{Data: make([]anthropicModel, 0, len(names))}
-	for _, name := range names {
-		f := familyOf(Anthropic, name)
-		m := anthropicModel{
-			Type: "model", ID: name, DisplayName: strings.ReplaceAll(name, "-", " "), CreatedAt: "2026-01-01T00:00:00Z",
-			Lifecycle: "active", MaxInput: 1_000_000, MaxTokens: f.maxOutput,
-		}
-		m.Capability.Thinking.Types = append([]string{}, f.thinking...)
-		list.Data = append(list.Data, m)
-	}
-	if len(names) > 0 {
-		list.FirstID, list.LastID = names[0], names[len(names)-1]
-	}
-	return list
 }

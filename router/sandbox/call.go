@@ -10,12 +10,13 @@ import (
 	"time"
 )
 
-// Call is the record of one generation call.
+// Call is the record of one call.
 type Call struct {
 	Seq        int64     `json:"seq"`     // 1, 2, … in order of arrival
 	Attempt    string    `json:"attempt"` // the X-Client-Request-Id header
 	Provider   string    `json:"provider"`
 	Dialect    string    `json:"dialect"`
+	Endpoint   Endpoint  `json:"endpoint"`
 	Model      string    `json:"model"`       // as asked; "" if the body never said
 	Key        string    `json:"key"`         // fingerprint of the secret: eight hex digits of its SHA-256; "" without one
 	BodySHA256 string    `json:"body_sha256"` // of what arrived
@@ -32,6 +33,7 @@ type Call struct {
 	Tokens   Tokens    `json:"tokens"`    // what was produced by then; zero if the answer did not begin
 	AnswerID string    `json:"answer_id"` // the provider's own id of the answer; "" if it did not begin
 	Finish   string    `json:"finish"`    // the provider's finish reason; "" if it was not to be sent
+	Tier     string    `json:"tier"`      // the service tier that the answer reports; "" if the provider reports none
 	EndedAt  time.Time `json:"ended_at,omitzero"`
 }
 

@@ -17,17 +17,20 @@ type dialect struct {
 	errorEvent     string // SSE event name of an error inside a stream
 	textWithFinish bool   // the frame with the finish reason carries the last text
 	noCacheWrite   bool   // cache writes are not reported
+	anyArguments   bool   // a call's arguments are text, which need not be an object
+	wholeCalls     bool   // a call is one content frame
+	silentEmpty    bool   // a call without arguments has no fragments
 	hearer
 	speaker
 }
 
 // hearer reads requests.
 type hearer interface {
-	route(rest string) route
 	secret(h http.Header) string
 	peek(r *http.Request, body []byte) glance
 	checkHeader(h http.Header) *fault
-	read(r *http.Request, body []byte, f *family) (*prompt, *fault)
+	read(r *http.Request, v gjson.Result, f *family) (*prompt, *fault)
+	unreadable() *fault // a body that is no JSON object
 }
 
 // speaker words answers. A stream is one opening, any number of contents, one
@@ -35,6 +38,7 @@ type hearer interface {
 // events or none.
 type speaker interface {
 	answerID(id string) string
+	callID(hash string) string // of a tool call
 	finish(c *choice) string
 	unary(a *answer) any
 	opening(out *frames, a *answer)
@@ -44,22 +48,23 @@ type speaker interface {
 	ping(out *frames)
 	header(h http.Header, request string, f *fault) // f is nil for an answer
 	failure(f *fault, request string) any
-	models(names []string) any
 }
 
-// dialects are the three, by the first part of their paths.
-var dialects = map[string]*dialect{
-	OpenAI:    {provider: OpenAI, name: "openai-chat", hearer: openaiHearer{}, speaker: openaiSpeaker{}},
-	Anthropic: {provider: Anthropic, name: "anthropic-messages", errorEvent: "error", hearer: anthropicHearer{}, speaker: anthropicSpeaker{}},
-	Google:    {provider: Google, name: "gemini", textWithFinish: true, noCacheWrite: true, hearer: geminiHearer{}, speaker: geminiSpeaker{}},
+// breaker is a speaker that words an error inside a stream differently once it has begun.
+type breaker interface {
+	breakOff(out *frames, a *answer, f *fault, begun bool)
 }
 
-type route uint8
+var (
+	chatDialect = &dialect{provider: OpenAI, name: "openai-chat", anyArguments: true, hearer: openaiHearer{}, speaker: openaiSpeaker{}}
 
-const (
-	routeNone route = iota
-	routeGenerate
-	routeModels
+	responsesDialect = &dialect{provider: OpenAI, name: "openai-responses", anyArguments: true, hearer: responsesHearer{}, speaker: responsesSpeaker{}}
+
+	messagesDialect = &dialect{provider: Anthropic, name: "anthropic-messages", errorEvent: "error", silentEmpty: true,
+		hearer: anthropicHearer{}, speaker: anthropicSpeaker{}}
+
+	geminiDialect = &dialect{provider: Google, name: "gemini", textWithFinish: true, noCacheWrite: true, wholeCalls: true,
+		hearer: geminiHearer{}, speaker: geminiSpeaker{}}
 )
 
 // glance is what a request shows before it is checked.

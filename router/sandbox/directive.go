@@ -164,6 +164,12 @@ func (s *Script) setValue(word, value string) error {
 		s.Say = value
 	case "finish":
 		s.Finish = value
+	case "call":
+		s.Call = value
+	case "args":
+		s.Args = value
+	case "tier":
+		s.Tier = value
 	case "verdict":
 		s.Verdict = Verdict(value)
 	case "fail":
@@ -187,7 +193,7 @@ func (s *Script) setValue(word, value string) error {
 // names reports whether a word takes a value.
 func (s *Script) names(word string) bool {
 	switch word {
-	case "say", "finish", "verdict", "fail", "split":
+	case "say", "finish", "verdict", "fail", "split", "call", "args", "tier":
 		return true
 	}
 	return s.number(word) != nil || s.duration(word) != nil
@@ -199,6 +205,14 @@ func (s *Script) flag(word string) *bool {
 		return &s.Uncapped
 	case "no_usage":
 		return &s.NoUsage
+	case "no_done":
+		return &s.NoDone
+	case "call_ids":
+		return &s.CallIDs
+	case "redacted":
+		return &s.Redacted
+	case "describe":
+		return &s.Describe
 	case "extras":
 		return &s.Extras
 	case "crlf":
@@ -236,6 +250,10 @@ func (s *Script) number(word string) *int {
 		return &s.Cached
 	case "cache_write":
 		return &s.CacheWrite
+	case "cache_write_long":
+		return &s.CacheWriteLong
+	case "calls":
+		return &s.Calls
 	case "chunks":
 		return &s.Chunks
 	case "chunk_bytes":

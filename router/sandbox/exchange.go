@@ -21,6 +21,7 @@ type exchange struct {
 	id      string // of the answer, before the provider's prefix
 	seen    glance
 
+	whole  any // the body of an answer that is none of a model's: a count, embeddings
 	a      *answer
 	script *Script
 	at     faults
@@ -111,7 +112,10 @@ func (x *exchange) stream(n int) {
 
 // unary sends an answer whole, unless a fault wants it in pieces.
 func (x *exchange) unary() {
-	x.out.value(x.d.unary(x.a))
+	if x.whole == nil {
+		x.whole = x.d.unary(x.a)
+	}
+	x.out.value(x.whole)
 	body := bytes.Clone(x.out.buf.Bytes())
 	x.out.buf.Reset()
 	x.begun, x.sent, x.status = true, x.a.frames, http.StatusOK
@@ -170,6 +174,9 @@ func (x *exchange) complete() bool {
 
 // finish is the provider's word for how the first choice ended.
 func (x *exchange) finish() string {
+	if x.call.Endpoint != Generate {
+		return ""
+	}
 	if x.script.Finish != "" {
 		return x.script.Finish
 	}
@@ -186,7 +193,7 @@ func (x *exchange) end(outcome Outcome, finish string) bool {
 	err := x.s.calls.end(x.call, func(c *Call) {
 		c.Outcome, c.Finish, c.Tokens = outcome, finish, tokens
 		c.Status = x.status
-		if x.begun {
+		if x.begun && c.Endpoint == Generate {
 			c.AnswerID = x.a.id
 		}
 	})
@@ -262,7 +269,11 @@ func (x *exchange) fail(point int) {
 		return
 	}
 	x.end(Failed(f.kind), "")
-	x.out.event(x.d.errorEvent, x.d.failure(f, x.a.request))
+	if b, ok := x.d.speaker.(breaker); ok {
+		b.breakOff(x.out, x.a, f, x.begun)
+	} else {
+		x.out.event(x.d.errorEvent, x.d.failure(f, x.a.request))
+	}
 	if x.seen.array {
 		x.out.buf.WriteByte(']')
 	}

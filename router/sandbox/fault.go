@@ -118,6 +118,9 @@ func (f Failure) known() bool {
 
 // faultOf is a provider's wording of a failure.
 func faultOf(provider string, kind Failure, retry time.Duration) *fault {
+	if provider == Compatible {
+		provider = OpenAI // they copy its errors with its words
+	}
 	f := failureTable[provider][kind]
 	f.kind, f.retry = kind, retry
 	if kind == RateLimited && retry == 0 {

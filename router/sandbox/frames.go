@@ -15,6 +15,7 @@ type frames struct {
 	extras bool
 	array  bool
 	opened bool // array: the bracket is out
+	events int  // Responses: how many are out
 }
 
 // extraField is what extras adds in front of each JSON object.
@@ -25,7 +26,7 @@ func (f *frames) reset() {
 		f.buf, f.scrap, f.enc = bytes.Buffer{}, bytes.Buffer{}, nil
 	}
 	f.buf.Reset()
-	f.crlf, f.extras, f.array, f.opened = false, false, false, false
+	f.crlf, f.extras, f.array, f.opened, f.events = false, false, false, false, 0
 }
 
 // encode returns a value's JSON, valid until the next call. Text stays UTF-8, not

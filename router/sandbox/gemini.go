@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -64,6 +63,9 @@ var (
 	})
 )
 
+// geminiCountBody is a prompt, or a whole request, whose tokens shall be counted.
+var geminiCountBody = object(fields{"contents": listOf(geminiContent, 1, 0), "generateContentRequest": geminiBody, "model": anyText})
+
 const geminiModels = "v1beta/models"
 
 // geminiTarget splits v1beta/models/MODEL:METHOD.
@@ -74,16 +76,6 @@ func geminiTarget(rest string) (model, method string) {
 		return "", ""
 	}
 	return model[:at], model[at+1:]
-}
-
-func (geminiHearer) route(rest string) route {
-	if rest == geminiModels {
-		return routeModels
-	}
-	if _, method := geminiTarget(rest); method == "generateContent" || method == "streamGenerateContent" {
-		return routeGenerate
-	}
-	return routeNone
 }
 
 func (geminiHearer) secret(h http.Header) string { return h.Get("X-Goog-Api-Key") }
@@ -116,11 +108,11 @@ func geminiField(v gjson.Result, path ...string) gjson.Result {
 	return v
 }
 
-func (g geminiHearer) read(r *http.Request, body []byte, f *family) (*prompt, *fault) {
-	v, ok := parse(body)
-	if !ok {
-		return nil, geminiFault("", "Invalid JSON payload received. Expected an object.")
-	}
+func (geminiHearer) unreadable() *fault {
+	return geminiFault("", "Invalid JSON payload received. Expected an object.")
+}
+
+func (g geminiHearer) read(r *http.Request, v gjson.Result, f *family) (*prompt, *fault) {
 	if bad := (checker{nullIsAbsent: true, rename: camel}).check(v, geminiBody); bad != nil {
 		return nil, geminiComplaint(bad)
 	}
@@ -128,12 +120,33 @@ func (g geminiHearer) read(r *http.Request, body []byte, f *family) (*prompt, *f
 	if fault := g.checkModel(config, f); fault != nil {
 		return nil, fault
 	}
+	return g.compose(r, v)
+}
+
+// count reads one of the two bodies whose tokens can be counted.
+func (g geminiHearer) count(r *http.Request, v gjson.Result) (*prompt, *fault) {
+	if bad := (checker{nullIsAbsent: true, rename: camel}).check(v, geminiCountBody); bad != nil {
+		return nil, geminiComplaint(bad)
+	}
+	whole := geminiField(v, "generateContentRequest")
+	switch {
+	case given(whole) == given(v.Get("contents")):
+		return nil, geminiFault("contents", "Exactly one of contents and generate_content_request must be set.")
+	case given(whole):
+		v = whole
+	}
+	return g.compose(r, v)
+}
+
+func (g geminiHearer) compose(r *http.Request, v gjson.Result) (*prompt, *fault) {
+	config := geminiField(v, "generationConfig")
 	seen := g.peek(r, nil)
 	p := &prompt{
 		model: seen.model, stream: seen.stream, limit: -1, choices: 1,
-		silentRefusal: true,
-		stops:         words(geminiField(config, "stopSequences")),
-		showThoughts:  geminiField(config, "thinkingConfig", "includeThoughts").Bool(),
+		silentRefusal: true, signsCalls: signsCalls(seen.model),
+		seal:         newSealer(Google, g.secret(r.Header), seen.model),
+		stops:        words(geminiField(config, "stopSequences")),
+		showThoughts: geminiField(config, "thinkingConfig", "includeThoughts").Bool(),
 	}
 	if n := geminiField(config, "candidateCount"); given(n) {
 		p.choices = int(n.Int())
@@ -141,76 +154,16 @@ func (g geminiHearer) read(r *http.Request, body []byte, f *family) (*prompt, *f
 	if limit := geminiField(config, "maxOutputTokens"); given(limit) {
 		p.limit = int(limit.Int())
 	}
-	list(v.Get("tools"), func(tool gjson.Result) {
-		list(geminiField(tool, "functionDeclarations"), func(declaration gjson.Result) {
-			p.tools++
-			p.addRaw(declaration.Raw)
-		})
-	})
+	if fault := g.readTools(v, config, p); fault != nil {
+		return nil, fault
+	}
 	if system := geminiField(v, "systemInstruction"); given(system) {
 		p.messages++
-		if _, _, fault := g.readParts(system, "systemInstruction", p); fault != nil {
+		if fault := g.readParts(system, "systemInstruction", p, &geminiTurn{}); fault != nil {
 			return nil, fault
 		}
 	}
 	return p, g.readContents(v.Get("contents"), p)
-}
-
-// readContents counts and collects the turns, and checks that the results in a turn are
-// as many as the calls in the one before it.
-func (g geminiHearer) readContents(contents gjson.Result, p *prompt) *fault {
-	var bad *fault
-	calls, turns := 0, 0
-	list(contents, func(content gjson.Result) {
-		if bad != nil {
-			return
-		}
-		at := fmt.Sprintf("contents[%d]", turns)
-		turns++
-		p.messages++
-		text, count, fault := g.readParts(content, at, p)
-		if role := content.Get("role").Str; role != "model" && text != "" {
-			p.lastUser = text
-		}
-		if bad = fault; bad == nil && count.results != calls {
-			bad = geminiFault(at, "Please ensure that the number of function response parts is equal to the number of function call parts of the function call turn.")
-		}
-		calls = count.calls
-	})
-	return bad
-}
-
-// geminiCount is what the order rule needs to know of one turn.
-type geminiCount struct{ calls, results int }
-
-func (geminiHearer) readParts(content gjson.Result, at string, p *prompt) (text string, count geminiCount, bad *fault) {
-	i := 0
-	list(content.Get("parts"), func(part gjson.Result) {
-		has := slices.DeleteFunc(slices.Clone(geminiData), func(name string) bool { return !given(geminiField(part, name)) })
-		if len(has) != 1 && bad == nil {
-			bad = geminiFault(at, "* GenerateContentRequest.%s.parts[%d].data: required oneof field 'data' must have one initialized field\n", at, i)
-		}
-		i++
-		for _, name := range has {
-			value := geminiField(part, name)
-			switch name {
-			case "text":
-				p.addText(value.Str)
-				if !part.Get("thought").Bool() {
-					text = join(text, value.Str)
-				}
-			case "inlineData", "fileData":
-				p.addMedia()
-			case "functionCall":
-				count.calls++
-				p.addRaw(value.Raw)
-			case "functionResponse":
-				count.results++
-				p.addRaw(value.Raw)
-			}
-		}
-	})
-	return text, count, bad
 }
 
 // checkModel refuses what this model does not take, and what contradicts itself.

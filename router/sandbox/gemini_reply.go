@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"cmp"
+	"encoding/json"
 	"net/http"
 	"strconv"
 )
@@ -17,6 +18,7 @@ type geminiUsage struct {
 	Thoughts      int              `json:"thoughtsTokenCount,omitempty"`
 	PromptDetails []geminiModality `json:"promptTokensDetails"`
 	CacheDetails  []geminiModality `json:"cacheTokensDetails,omitempty"`
+	Tier          string           `json:"trafficType,omitempty"`
 }
 
 type geminiModality struct {
@@ -30,10 +32,10 @@ func geminiUsageOf(a *answer, t Tokens) *geminiUsage {
 	if a.script.NoUsage {
 		return nil
 	}
-	prompt := t.Input + t.CacheRead + t.CacheWrite
+	prompt := t.prompt()
 	u := &geminiUsage{
 		Prompt: prompt, Candidates: t.Output - t.Reasoning, Thoughts: t.Reasoning, Cached: t.CacheRead,
-		Total: prompt + t.Output, PromptDetails: []geminiModality{{"TEXT", prompt}},
+		Total: prompt + t.Output, PromptDetails: []geminiModality{{"TEXT", prompt}}, Tier: a.prompt.tier,
 	}
 	if t.CacheRead > 0 {
 		u.CacheDetails = []geminiModality{{"TEXT", t.CacheRead}}
@@ -60,8 +62,8 @@ type geminiCandidate struct {
 }
 
 type geminiParts struct {
-	Parts []geminiTextPart `json:"parts"`
-	Role  string           `json:"role"`
+	Parts []any  `json:"parts"`
+	Role  string `json:"role"`
 }
 
 type geminiTextPart struct {
@@ -70,7 +72,18 @@ type geminiTextPart struct {
 	Signature string `json:"thoughtSignature,omitempty"`
 }
 
+type geminiCallPart struct {
+	Call struct {
+		ID   string          `json:"id,omitempty"`
+		Name string          `json:"name"`
+		Args json.RawMessage `json:"args"`
+	} `json:"functionCall"`
+	Signature string `json:"thoughtSignature,omitempty"`
+}
+
 func (geminiSpeaker) answerID(id string) string { return id[:22] }
+
+func (geminiSpeaker) callID(hash string) string { return hash[:8] }
 
 func (geminiSpeaker) finish(c *choice) string {
 	switch c.end {
@@ -93,18 +106,46 @@ func (geminiSpeaker) body(a *answer, t Tokens, candidates []geminiCandidate) *ge
 	return body
 }
 
-// parts are a candidate's text after its thoughts, if they are shown. The signature is
-// on the last part, and only a model that has thought sends one. A refused candidate
-// has no content at all.
-func (geminiSpeaker) parts(a *answer, c *choice, text string, last bool) *geminiParts {
+// content frame i of a candidate: a piece of its text or a call. The signature is on the first call, or
+// on the last text of a model that has thought. A refused candidate has no content at all.
+func (g geminiSpeaker) parts(a *answer, c *choice, frame int) *geminiParts {
 	if c.end == endRefusal {
 		return nil
 	}
-	part := geminiTextPart{Text: text}
-	if last && c.reasoning > 0 {
-		part.Signature = signature(a)
+	content := &geminiParts{Parts: []any{}, Role: "model"}
+	last := frame >= a.frames-1
+	if last && a.script.Extras {
+		defer func() { content.Parts = append(content.Parts, unknownPart) }()
 	}
-	return &geminiParts{Parts: []geminiTextPart{part}, Role: "model"}
+	call, _ := a.call(frame)
+	switch {
+	case call >= len(c.calls):
+		return nil // another candidate had room for more
+	case call >= 0:
+		content.Parts = append(content.Parts, g.call(a, c, call))
+		return content
+	}
+	part := geminiTextPart{Text: a.piece(c, frame)}
+	if last && c.reasoning > 0 {
+		part.Signature = a.prompt.seal.sign("")
+	}
+	content.Parts = append(content.Parts, part)
+	return content
+}
+
+// unknownPart is what extras adds: a part with nothing that a client knows.
+var unknownPart = map[string]any{"sandboxPart": map[string]int{"n": 1}}
+
+func (geminiSpeaker) call(a *answer, c *choice, i int) geminiCallPart {
+	var part geminiCallPart
+	part.Call.Name, part.Call.Args = c.calls[i].name, json.RawMessage(c.calls[i].args)
+	if a.script.CallIDs {
+		part.Call.ID = c.calls[i].id
+	}
+	if i == 0 && (c.reasoning > 0 || a.prompt.signsCalls) {
+		part.Signature = a.prompt.seal.sign("")
+	}
+	return part
 }
 
 func thoughtPart(c *choice) geminiTextPart { return geminiTextPart{Text: c.thought, Thought: true} }
@@ -112,21 +153,41 @@ func thoughtPart(c *choice) geminiTextPart { return geminiTextPart{Text: c.thoug
 func (g geminiSpeaker) unary(a *answer) any {
 	candidates := make([]geminiCandidate, len(a.choices))
 	for i := range a.choices {
-		c := &a.choices[i]
-		content := g.parts(a, c, c.text, true)
-		if content != nil && c.thought != "" {
-			content.Parts = append([]geminiTextPart{thoughtPart(c)}, content.Parts...)
-		}
-		candidates[i] = geminiCandidate{Content: content, Finish: cmp.Or(a.script.Finish, g.finish(c)), Index: i}
+		candidates[i] = geminiCandidate{Content: g.whole(a, &a.choices[i]), Finish: cmp.Or(a.script.Finish, g.finish(&a.choices[i])), Index: i}
 	}
 	return g.body(a, a.tokens(a.frames), candidates)
+}
+
+// whole are all parts of a candidate: thoughts that are shown, text, calls.
+func (g geminiSpeaker) whole(a *answer, c *choice) *geminiParts {
+	if c.end == endRefusal {
+		return nil
+	}
+	content := &geminiParts{Parts: []any{}, Role: "model"}
+	if c.thought != "" {
+		content.Parts = append(content.Parts, thoughtPart(c))
+	}
+	if a.script.Extras {
+		content.Parts = append(content.Parts, unknownPart)
+	}
+	if c.text != "" || len(c.calls) == 0 {
+		part := geminiTextPart{Text: c.text}
+		if c.reasoning > 0 && len(c.calls) == 0 {
+			part.Signature = a.prompt.seal.sign("")
+		}
+		content.Parts = append(content.Parts, part)
+	}
+	for i := range c.calls {
+		content.Parts = append(content.Parts, g.call(a, c, i))
+	}
+	return content
 }
 
 func (g geminiSpeaker) opening(out *frames, a *answer) {
 	var candidates []geminiCandidate
 	for i := range a.choices {
 		if c := &a.choices[i]; c.thought != "" {
-			content := &geminiParts{Parts: []geminiTextPart{thoughtPart(c)}, Role: "model"}
+			content := &geminiParts{Parts: []any{thoughtPart(c)}, Role: "model"}
 			candidates = append(candidates, geminiCandidate{Content: content, Index: i})
 		}
 	}
@@ -138,8 +199,7 @@ func (g geminiSpeaker) opening(out *frames, a *answer) {
 func (g geminiSpeaker) content(out *frames, a *answer, frame int) {
 	candidates := make([]geminiCandidate, len(a.choices))
 	for i := range a.choices {
-		c := &a.choices[i]
-		candidates[i] = geminiCandidate{Content: g.parts(a, c, a.piece(c, frame), false), Index: i}
+		candidates[i] = geminiCandidate{Content: g.parts(a, &a.choices[i], frame), Index: i}
 	}
 	out.event("", g.body(a, a.tokens(frame+1), candidates))
 }
@@ -148,7 +208,7 @@ func (g geminiSpeaker) closing(out *frames, a *answer) {
 	candidates := make([]geminiCandidate, len(a.choices))
 	for i := range a.choices {
 		c := &a.choices[i]
-		content := g.parts(a, c, a.piece(c, max(0, a.frames-1)), true)
+		content := g.parts(a, c, max(0, a.frames-1))
 		candidates[i] = geminiCandidate{Content: content, Finish: cmp.Or(a.script.Finish, g.finish(c)), Index: i}
 	}
 	out.event("", g.body(a, a.tokens(a.frames), candidates))
@@ -207,30 +267,4 @@ func (geminiSpeaker) failure(f *fault, _ string) any {
 		add(detail{"@type": rpc + "BadRequest", "fieldViolations": []detail{{"field": f.invalid, "description": f.message}}})
 	}
 	return &body
-}
-
-type geminiModel struct {
-	Name        string   `json:"name"`
-	Version     string   `json:"version"`
-	DisplayName string   `json:"displayName"`
-	InputLimit  int      `json:"inputTokenLimit"`
-	OutputLimit int      `json:"outputTokenLimit"`
-	Methods     []string `json:"supportedGenerationMethods"`
-	Temperature float64  `json:"temperature"`
-	Highest     float64  `json:"maxTemperature"`
-	Thinking    bool     `json:"thinking"`
-}
-
-func (geminiSpeaker) models(names []string) any {
-	list := struct {
-		Models []geminiModel `json:"models"`
-	}{make([]geminiModel, 0, len(names))}
-	for _, name := range names {
-		list.Models = append(list.Models, geminiModel{
-			Name: "models/" + name, Version: "001", DisplayName: name, InputLimit: 1_048_576,
-			OutputLimit: familyOf(Google, name).maxOutput, Methods: []string{"generateContent", "countTokens"},
-			Temperature: 1, Highest: 2, Thinking: true,
-		})
-	}
-	return list
 }

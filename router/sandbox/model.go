@@ -10,6 +10,7 @@ import (
 type family struct {
 	name      string // a model is of the family with the longest name that begins its own
 	maxOutput int    // tokens; 0 is any
+	unlisted  bool   // the name of a family alone, not of a model
 
 	// OpenAI
 	reasoning bool     // refuses max_tokens
@@ -58,9 +59,10 @@ var families = map[string][]family{
 		{name: "gpt-6-astra", maxOutput: 128_000, reasoning: true, sampling: samplingNever, efforts: effortsNoNone, noTools: true},
 		{name: "gpt-6.2-sol", maxOutput: 128_000, reasoning: true, sampling: samplingNever, efforts: effortsNoNone, noTools: true},
 		{name: "gpt-6.1-sol", maxOutput: 128_000, reasoning: true, sampling: samplingNever, efforts: effortsNoNone, noTools: true},
-		{name: "gpt-6.1-terra", maxOutput: 128_000, reasoning: true, sampling: samplingNeverUnlessOff, efforts: effortsAll, noTools: true},
+		{name: "gpt-6.1-terra", maxOutput: 128_000, reasoning: true, sampling: samplingNever, efforts: effortsNoNone, noTools: true},
 		{name: "gpt-6-sol", maxOutput: 128_000, reasoning: true, sampling: samplingNeverUnlessOff, efforts: effortsAll, noTools: true},
 		{name: "gpt-6-luna", maxOutput: 128_000, reasoning: true, sampling: samplingNeverUnlessOff, efforts: effortsAll, noTools: true},
+		{name: "gpt-6", maxOutput: 128_000, reasoning: true, sampling: samplingNeverUnlessOff, efforts: effortsAll, noTools: true, unlisted: true},
 		{name: "gpt-5.6", maxOutput: 128_000, reasoning: true, sampling: samplingNeverUnlessOff, efforts: effortsAll, noTools: true},
 		{name: "gpt-5.5", maxOutput: 128_000, reasoning: true, sampling: samplingDefaultUnlessOff, efforts: effortsAll},
 		{name: "gpt-5.4", maxOutput: 128_000, reasoning: true, sampling: samplingDefaultUnlessOff, efforts: effortsAll},
@@ -95,6 +97,7 @@ var families = map[string][]family{
 		{name: "gemini-2.5-flash", maxOutput: 65_536, levels: []string{}},
 		{name: "gemini-2.5-flash-lite", maxOutput: 65_536, levels: []string{}},
 	},
+	Compatible: {{name: "llama-sandbox"}},
 }
 
 var anyFamily family
@@ -135,7 +138,9 @@ func (s *Sandbox) modelNames(provider string) []string {
 	}
 	names := make([]string, 0, len(families[provider]))
 	for _, f := range families[provider] {
-		names = append(names, f.name)
+		if !f.unlisted {
+			names = append(names, f.name)
+		}
 	}
 	return names
 }

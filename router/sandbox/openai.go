@@ -70,8 +70,13 @@ var (
 		"user": anyText, "safety_identifier": textUpTo(128),
 		"prompt_cache_key": anyText, "prompt_cache_options": anyObject, "prompt_cache_retention": anyText,
 		"tools": listOf(openaiTool, 1, 128), "parallel_tool_calls": anyBool,
-		"tool_choice": either(oneOf("none", "auto", "required"), anyObject),
-		"functions":   anyArray, "function_call": either(anyText, anyObject),
+		"tool_choice": either(oneOf("none", "auto", "required"), variants("type", map[string]*shape{
+			"function": object(fields{"type!": anyText, "function!": object(fields{"name!": someText})}),
+			"custom":   object(fields{"type!": anyText, "custom!": object(fields{"name!": someText})}),
+			"allowed_tools": object(fields{"type!": anyText, "allowed_tools!": object(fields{
+				"mode!": oneOf("auto", "required"), "tools!": listOf(anyObject, 1, 0)})}),
+		})),
+		"functions": anyArray, "function_call": either(anyText, anyObject),
 		"response_format": variants("type", map[string]*shape{
 			"text": object(fields{"type!": anyText}), "json_object": object(fields{"type!": anyText}),
 			"json_schema": object(fields{"type!": anyText, "json_schema!": object(fields{
@@ -80,16 +85,6 @@ var (
 		"prediction": anyObject, "web_search_options": anyObject,
 	})
 )
-
-func (openaiHearer) route(rest string) route {
-	switch rest {
-	case "v1/chat/completions":
-		return routeGenerate
-	case "v1/models":
-		return routeModels
-	}
-	return routeNone
-}
 
 func (openaiHearer) secret(h http.Header) string { return bearer(h) }
 
@@ -113,11 +108,11 @@ func openaiFault(param, code, format string, args ...any) *fault {
 	return f
 }
 
-func (o openaiHearer) read(_ *http.Request, body []byte, f *family) (*prompt, *fault) {
-	v, ok := parse(body)
-	if !ok {
-		return nil, openaiFault("", "", "We could not parse the JSON body of your request. The OpenAI API expects a JSON payload.")
-	}
+func (openaiHearer) unreadable() *fault {
+	return openaiFault("", "", "We could not parse the JSON body of your request. The OpenAI API expects a JSON payload.")
+}
+
+func (o openaiHearer) read(r *http.Request, v gjson.Result, f *family) (*prompt, *fault) {
 	if !v.Get("model").Exists() {
 		return nil, openaiFault("", "", "you must provide a model parameter")
 	}
@@ -127,6 +122,11 @@ func (o openaiHearer) read(_ *http.Request, body []byte, f *family) (*prompt, *f
 	if fault := o.checkModel(v, f); fault != nil {
 		return nil, fault
 	}
+	return o.compose(r, v)
+}
+
+// compose reads a body that has the right shape.
+func (o openaiHearer) compose(_ *http.Request, v gjson.Result) (*prompt, *fault) {
 	p := &prompt{
 		model: v.Get("model").Str, stream: v.Get("stream").Bool(), limit: -1, choices: 1,
 		stops: words(v.Get("stop")), includeUsage: v.Get("stream_options.include_usage").Bool(),
@@ -140,10 +140,21 @@ func (o openaiHearer) read(_ *http.Request, body []byte, f *family) (*prompt, *f
 			p.limit = int(limit.Int())
 		}
 	}
-	list(v.Get("tools"), func(tool gjson.Result) {
-		p.tools++
-		p.addRaw(tool.Raw)
-	})
+	if fault := p.openaiTools(v, "function."); fault != nil {
+		return nil, fault
+	}
+	switch format := v.Get("response_format"); format.Get("type").Str {
+	case "json_schema":
+		p.schema = format.Get("json_schema.schema").Raw
+		if fault := p.openaiFormat(format.Get("json_schema"), "response_format"); fault != nil {
+			return nil, fault
+		}
+	case "json_object":
+		p.jsonObject = true
+		if !strings.Contains(strings.ToLower(v.Get("messages").Raw), "json") {
+			return nil, openaiFault("messages", "", "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'.")
+		}
+	}
 	return p, o.readMessages(v.Get("messages"), p)
 }
 
@@ -159,64 +170,149 @@ func openaiTier(asked string) string {
 }
 
 // readMessages counts and collects the messages, and checks that each tool result
-// answers a call of the assistant turn before it.
-func (openaiHearer) readMessages(messages gjson.Result, p *prompt) *fault {
-	var bad *fault
-	open := map[string]bool{}
+// answers a call of the assistant turn before it, and each call is answered.
+func (o openaiHearer) readMessages(messages gjson.Result, p *prompt) (bad *fault) {
+	var turn openTurn
 	list(messages, func(m gjson.Result) {
-		at, role := p.messages, m.Get("role").Str
-		p.messages++
 		if bad != nil {
 			return
 		}
-		if role == "tool" {
-			id := m.Get("tool_call_id").Str
-			if !open[id] {
-				bad = openaiFault(fmt.Sprintf("messages[%d].role", at), "", "Invalid parameter: messages with role 'tool' must be a response to a preceding message with 'tool_calls'.")
-				return
-			}
-			delete(open, id)
-		} else if len(open) > 0 {
-			bad = openaiFault(fmt.Sprintf("messages[%d].role", at), "", "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'.")
-			return
-		}
-		content := m.Get("content")
-		if role == "assistant" && !given(content) && !given(m.Get("tool_calls")) && !given(m.Get("function_call")) && !given(m.Get("refusal")) {
-			bad = openaiFault(fmt.Sprintf("messages[%d].content", at), "invalid_type", "Invalid value for 'content': expected a string, got null.")
-			return
-		}
-		list(m.Get("tool_calls"), func(call gjson.Result) {
-			open[call.Get("id").Str] = true
-			p.addRaw(call.Get("function.arguments").Str)
-		})
-		text := p.openaiContent(content)
-		if role == "user" {
-			p.lastUser = text
-		}
+		at := fmt.Sprintf("messages[%d]", p.messages)
+		p.messages++
+		bad = o.readMessage(m, at, p, &turn)
 	})
-	if bad == nil && len(open) > 0 {
-		bad = openaiFault("messages", "", "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'.")
+	if bad == nil {
+		bad = turn.unanswered("messages")
+	}
+	if bad == nil && turn.results > 0 {
+		p.answered(turn.inOrder())
 	}
 	return bad
 }
 
-func (p *prompt) openaiContent(content gjson.Result) (text string) {
+// openTurn are the calls of the last assistant turn and what came back for them.
+type openTurn struct {
+	calls   []toolResult // to be filled
+	done    map[string]bool
+	results int // at the end of the conversation
+}
+
+func (t *openTurn) unanswered(at string) *fault {
+	for _, call := range t.calls {
+		if !t.done[call.id] {
+			return openaiFault(at, "", "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. The following tool_call_ids did not have response messages: %s", call.id)
+		}
+	}
+	return nil
+}
+
+// inOrder are the results in the order of their calls.
+func (t *openTurn) inOrder() []toolResult { return t.calls }
+
+// answer files a result with its call.
+func (t *openTurn) answer(id, text string, media []string) bool {
+	for i := range t.calls {
+		if c := &t.calls[i]; c.id == id && !t.done[id] {
+			c.text, c.media = text, media
+			t.done[id] = true
+			t.results++
+			return true
+		}
+	}
+	return false
+}
+
+func (o openaiHearer) readMessage(m gjson.Result, at string, p *prompt, turn *openTurn) *fault {
+	role, content := m.Get("role").Str, m.Get("content")
+	if role == "tool" {
+		text, fault := p.openaiContent(content, at+".content")
+		if fault == nil && !turn.answer(m.Get("tool_call_id").Str, text, nil) {
+			fault = openaiFault(at+".role", "", "Invalid parameter: messages with role 'tool' must be a response to a preceding message with 'tool_calls'.")
+		}
+		return fault
+	}
+	if fault := turn.unanswered(at + ".role"); fault != nil {
+		return fault
+	}
+	if role == "assistant" && !given(content) && !given(m.Get("tool_calls")) && !given(m.Get("function_call")) && !given(m.Get("refusal")) {
+		return openaiFault(at+".content", "invalid_type", "Invalid value for 'content': expected a string, got null.")
+	}
+	*turn = openTurn{done: map[string]bool{}}
+	if fault := o.readCalls(m.Get("tool_calls"), at, p, turn); fault != nil {
+		return fault
+	}
+	before := len(p.media)
+	text, fault := p.openaiContent(content, at+".content")
+	if role == "user" {
+		p.asked(text)
+		p.newMedia = before
+	}
+	return fault
+}
+
+func (openaiHearer) readCalls(calls gjson.Result, at string, p *prompt, turn *openTurn) (bad *fault) {
+	list(calls, func(call gjson.Result) {
+		at := fmt.Sprintf("%s.tool_calls[%d]", at, len(turn.calls))
+		kind := call.Get("type").Str
+		r := toolResult{id: call.Get("id").Str, name: call.Get(kind + ".name").Str}
+		switch _, twice := turn.done[r.id]; {
+		case bad != nil:
+		case len(r.id) > maxCallID:
+			bad = openaiFault(at+".id", "string_above_max_length", "Invalid '%s.id': string too long. Expected a string with maximum length %d, but got a string with length %d instead.", at, maxCallID, len(r.id))
+		case r.id == "":
+			bad = openaiFault(at+".id", "empty_string", "Invalid '%s.id': empty string. Expected a string with minimum length 1, but got an empty string instead.", at)
+		case !nameOK.MatchString(r.name):
+			bad = openaiName(at + "." + kind + ".name")
+		case twice:
+			bad = openaiFault(at+".id", "", "Duplicate value for 'tool_call_id' of '%s' found in '%s'.", r.id, at)
+		}
+		turn.done[r.id] = false
+		turn.calls = append(turn.calls, r)
+		p.addRaw(call.Get("function.arguments").Str)
+		p.addRaw(call.Get("custom.input").Str)
+	})
+	return bad
+}
+
+const maxCallID = 64
+
+func openaiName(param string) *fault {
+	return openaiFault(param, "invalid_value", "Invalid '%s': string does not match pattern. Expected a string that matches the pattern '%s'.", param, namePattern)
+}
+
+// openaiContent counts a message's content and returns its text.
+func (p *prompt) openaiContent(content gjson.Result, at string) (text string, bad *fault) {
 	if content.Type == gjson.String {
 		p.addText(content.Str)
-		return content.Str
+		return content.Str, nil
 	}
+	i := 0
 	list(content, func(part gjson.Result) {
+		at := fmt.Sprintf("%s[%d]", at, i)
+		i++
+		var line string
+		var fault *fault
 		switch part.Get("type").Str {
 		case "text":
 			p.addText(part.Get("text").Str)
 			text = join(text, part.Get("text").Str)
+			return
 		case "refusal":
 			p.addText(part.Get("refusal").Str)
-		default:
-			p.addMedia()
+			return
+		case "image_url":
+			line, fault = openaiImage(part.Get("image_url.url").Str, at+".image_url.url")
+		case "input_audio":
+			line, fault = openaiAudio(part.Get("input_audio"), at+".input_audio.data")
+		case "file":
+			line, fault = openaiFile(part.Get("file"), "", at+".file")
+		}
+		p.addMedia(line)
+		if bad == nil {
+			bad = fault
 		}
 	})
-	return text
+	return text, bad
 }
 
 // openaiSampling are the parameters that reasoning models refuse, with their defaults.
@@ -244,6 +340,8 @@ func (openaiHearer) checkModel(v gjson.Result, f *family) *fault {
 		return openaiFault("top_logprobs", "", "'logprobs' must be true when 'top_logprobs' is set.")
 	case given(v.Get("tool_choice")) && !given(v.Get("tools")):
 		return openaiFault("tool_choice", "", "'tool_choice' is only allowed when 'tools' are specified.")
+	case given(v.Get("parallel_tool_calls")) && !given(v.Get("tools")):
+		return openaiFault("parallel_tool_calls", "", "'parallel_tool_calls' is only allowed when 'tools' are specified.")
 	case given(v.Get("stop")) && f.noStop:
 		return unsupported("stop", "")
 	case given(effort) && f.efforts != nil && len(f.efforts) == 0:

@@ -5,8 +5,11 @@ import (
 	"net/http"
 )
 
-// openaiSpeaker words Chat Completions answers.
-type openaiSpeaker struct{}
+// openaiSpeaker words Chat Completions answers: OpenAI's, or a compatible server's.
+type openaiSpeaker struct {
+	compatible bool // reasoning is shown, usage comes with the last choice
+	azure      bool // but here it comes as OpenAI's; the first chunk is about filters alone
+}
 
 type openaiUsage struct {
 	Prompt        int `json:"prompt_tokens"`
@@ -28,10 +31,10 @@ type openaiUsage struct {
 // openaiUsageOf includes cached tokens in the prompt and reasoning in the completion.
 func openaiUsageOf(t Tokens) *openaiUsage {
 	var u openaiUsage
-	u.Prompt = t.Input + t.CacheRead + t.CacheWrite
+	u.Prompt = t.prompt()
 	u.Completion = t.Output
 	u.Total = u.Prompt + u.Completion
-	u.PromptDetails.Cached, u.PromptDetails.CacheWrite = t.CacheRead, t.CacheWrite
+	u.PromptDetails.Cached, u.PromptDetails.CacheWrite = t.CacheRead, t.CacheWrite+t.CacheWriteLong
 	u.CompletionDetails.Reasoning = t.Reasoning
 	return &u
 }
@@ -50,21 +53,39 @@ type openaiCompletion struct {
 type openaiFullChoice struct {
 	Index   int `json:"index"`
 	Message struct {
-		Role        string   `json:"role"`
-		Content     *string  `json:"content"`
-		Refusal     *string  `json:"refusal"`
-		Annotations []string `json:"annotations"`
+		Role        string           `json:"role"`
+		Content     *string          `json:"content"`
+		Refusal     *string          `json:"refusal"`
+		Reasoning   string           `json:"reasoning_content,omitempty"`
+		Calls       []openaiToolCall `json:"tool_calls,omitempty"`
+		Annotations []string         `json:"annotations"`
 	} `json:"message"`
 	Logprobs *struct{} `json:"logprobs"`
 	Finish   string    `json:"finish_reason"`
+}
+
+type openaiToolCall struct {
+	Index    *int           `json:"index,omitempty"` // in a stream
+	ID       string         `json:"id,omitempty"`
+	Type     string         `json:"type,omitempty"`
+	Function openaiFunction `json:"function"`
+}
+
+type openaiFunction struct {
+	Name      string `json:"name,omitempty"`
+	Arguments string `json:"arguments"`
 }
 
 const openaiFingerprint = "fp_sandbox"
 
 func (openaiSpeaker) answerID(id string) string { return "chatcmpl-" + id }
 
+func (openaiSpeaker) callID(hash string) string { return "call_" + hash[:24] }
+
 func (openaiSpeaker) finish(c *choice) string {
 	switch c.end {
+	case endTools:
+		return "tool_calls"
 	case endLength:
 		return "length"
 	case endFiltered:
@@ -84,8 +105,14 @@ func (o openaiSpeaker) unary(a *answer) any {
 		full.Message.Role, full.Message.Annotations = "assistant", []string{}
 		if c.end == endRefusal {
 			full.Message.Refusal = &c.text
-		} else {
+		} else if c.text != "" || len(c.calls) == 0 {
 			full.Message.Content = &c.text
+		}
+		if o.compatible {
+			full.Message.Reasoning = c.thought
+		}
+		for _, call := range c.calls {
+			full.Message.Calls = append(full.Message.Calls, openaiToolCall{ID: call.id, Type: "function", Function: openaiFunction{call.name, call.args}})
 		}
 	}
 	if !a.script.NoUsage {
@@ -120,16 +147,18 @@ type openaiDeltaChoice struct {
 }
 
 type openaiDelta struct {
-	Role    string  `json:"role,omitempty"`
-	Content *string `json:"content,omitempty"`
-	Refusal *string `json:"refusal,omitempty"`
+	Role      string           `json:"role,omitempty"`
+	Content   *string          `json:"content,omitempty"`
+	Refusal   *string          `json:"refusal,omitempty"`
+	Reasoning string           `json:"reasoning_content,omitempty"`
+	Calls     []openaiToolCall `json:"tool_calls,omitempty"`
 }
 
 // padding makes every chunk of a call about equally long, so that its text cannot be
 // guessed from lengths on the wire.
 const padding = "0123456789abcdefghijklmnopqrstuvwxyz"
 
-func (openaiSpeaker) chunk(out *frames, a *answer, choices []openaiDeltaChoice, usage *openaiUsage) {
+func (o openaiSpeaker) chunk(out *frames, a *answer, choices []openaiDeltaChoice, usage *openaiUsage) {
 	chunk := openaiChunk{
 		ID: a.id, Object: "chat.completion.chunk", Created: a.created, Model: a.prompt.model,
 		Tier: a.prompt.tier, Fingerprint: openaiFingerprint, Choices: choices,
@@ -143,7 +172,7 @@ func (openaiSpeaker) chunk(out *frames, a *answer, choices []openaiDeltaChoice, 
 		}
 		chunk.Obfuscation = padding[text%(len(padding)-1):]
 	}
-	if a.prompt.includeUsage && !a.script.NoUsage {
+	if a.prompt.includeUsage && !a.script.NoUsage || usage != nil {
 		out.event("", openaiMeteredChunk{chunk, usage})
 		return
 	}
@@ -152,18 +181,39 @@ func (openaiSpeaker) chunk(out *frames, a *answer, choices []openaiDeltaChoice, 
 
 func (o openaiSpeaker) opening(out *frames, a *answer) {
 	empty := ""
+	if o.azure {
+		out.event("", map[string]any{"choices": []any{}, "created": 0, "id": "", "model": "", "object": "",
+			"prompt_filter_results": []any{map[string]any{"prompt_index": 0, "content_filter_results": map[string]any{}}}})
+	}
 	for i := range a.choices {
-		o.chunk(out, a, []openaiDeltaChoice{{Index: i, Delta: openaiDelta{Role: "assistant", Content: &empty}}}, nil)
+		delta := openaiDelta{Role: "assistant", Content: &empty}
+		if len(a.choices[i].calls) > 0 && a.textFrames == 0 {
+			delta.Content = nil
+		}
+		o.chunk(out, a, []openaiDeltaChoice{{Index: i, Delta: delta}}, nil)
+		if thought := a.choices[i].thought; o.compatible && thought != "" {
+			o.chunk(out, a, []openaiDeltaChoice{{Index: i, Delta: openaiDelta{Reasoning: thought}}}, nil)
+		}
 	}
 }
 
 func (o openaiSpeaker) content(out *frames, a *answer, frame int) {
 	for i := range a.choices {
 		c := &a.choices[i]
-		text := a.piece(c, frame)
-		delta := openaiDelta{Content: &text}
-		if c.end == endRefusal {
-			delta = openaiDelta{Refusal: &text}
+		var delta openaiDelta
+		switch call, part := a.call(frame); {
+		case call >= len(c.calls):
+			continue // another choice had room for more
+		case call >= 0 && part == 0:
+			delta.Calls = []openaiToolCall{{Index: &call, ID: c.calls[call].id, Type: "function", Function: openaiFunction{Name: c.calls[call].name}}}
+		case call >= 0:
+			delta.Calls = []openaiToolCall{{Index: &call, Function: openaiFunction{Arguments: a.fragment(call, c.calls[call].args, part)}}}
+		case c.end == endRefusal:
+			text := a.piece(c, frame)
+			delta.Refusal = &text
+		default:
+			text := a.piece(c, frame)
+			delta.Content = &text
 		}
 		o.chunk(out, a, []openaiDeltaChoice{{Index: i, Delta: delta}}, nil)
 	}
@@ -172,14 +222,22 @@ func (o openaiSpeaker) content(out *frames, a *answer, frame int) {
 func (o openaiSpeaker) closing(out *frames, a *answer) {
 	for i := range a.choices {
 		finish := cmp.Or(a.script.Finish, o.finish(&a.choices[i]))
-		o.chunk(out, a, []openaiDeltaChoice{{Index: i, Finish: &finish}}, nil)
+		var usage *openaiUsage
+		if o.compatible && !o.azure && !a.script.NoUsage && i == len(a.choices)-1 {
+			usage = openaiUsageOf(a.tokens(a.frames))
+		}
+		o.chunk(out, a, []openaiDeltaChoice{{Index: i, Finish: &finish}}, usage)
 	}
 	if a.prompt.includeUsage && !a.script.NoUsage {
 		o.chunk(out, a, []openaiDeltaChoice{}, openaiUsageOf(a.tokens(a.frames)))
 	}
 }
 
-func (openaiSpeaker) terminator(out *frames, _ *answer) { out.raw("[DONE]") }
+func (openaiSpeaker) terminator(out *frames, a *answer) {
+	if !a.script.NoDone {
+		out.raw("[DONE]")
+	}
+}
 
 func (openaiSpeaker) ping(out *frames) { out.comment() }
 
@@ -221,24 +279,6 @@ func (openaiSpeaker) failure(f *fault, _ string) any {
 		body.Error.Code = &f.code
 	}
 	return &body
-}
-
-type openaiModel struct {
-	ID      string `json:"id"`
-	Object  string `json:"object"`
-	Created int64  `json:"created"`
-	OwnedBy string `json:"owned_by"`
-}
-
-func (openaiSpeaker) models(names []string) any {
-	list := struct {
-		Object string        `json:"object"`
-		Data   []openaiModel `json:"data"`
-	}{"list", make([]openaiModel, 0, len(names))}
-	for _, name := range names {
-		list.Data = append(list.Data, openaiModel{name, "model", modelsCreated, "sandbox"})
-	}
-	return list
 }
 
 // modelsCreated is when the sandbox says that its models were made: 2026-01-01, in

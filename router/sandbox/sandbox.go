@@ -10,17 +10,19 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 )
 
-// The providers.
+// The providers. Compatible is the small servers that speak Chat Completions.
 const (
-	OpenAI    = "openai"
-	Anthropic = "anthropic"
-	Google    = "google"
+	OpenAI     = "openai"
+	Anthropic  = "anthropic"
+	Google     = "google"
+	Compatible = "compatible"
 )
 
 // AttemptHeader is the request header that names the caller's attempt.
@@ -56,6 +58,7 @@ type Sandbox struct {
 	maxBody int
 	sleep   func(context.Context, time.Duration) error
 	calls   *register
+	lists   *register
 	scripts scripts
 	hung    hung
 
@@ -82,6 +85,7 @@ func New(o Options) *Sandbox {
 		maxBody: o.MaxBodyBytes,
 		sleep:   o.Sleep,
 		calls:   newRegister(o),
+		lists:   newRegister(Options{Now: o.Now, KeepCalls: o.KeepCalls}),
 		keys:    map[keyName]Failure{},
 		closed:  map[string]bool{},
 	}
@@ -110,7 +114,7 @@ func (s *Sandbox) SetKey(k Key) {
 	defer s.keysMu.Unlock()
 	providers := []string{k.Provider}
 	if k.Provider == "" {
-		providers = []string{OpenAI, Anthropic, Google}
+		providers = []string{OpenAI, Anthropic, Google, Compatible}
 	}
 	for _, provider := range providers {
 		s.keys[keyName{provider, k.Secret}] = k.Fails
@@ -144,6 +148,9 @@ func (s *Sandbox) keyFault(d *dialect, secret string) *fault {
 // Calls copies the record, oldest first.
 func (s *Sandbox) Calls() []Call { return s.calls.after(0) }
 
+// Lists copies the record of the lists of models, which are no calls of a model and in no journal.
+func (s *Sandbox) Lists() []Call { return s.lists.after(0) }
+
 // CallsAfter copies the calls whose Seq is greater than seq.
 func (s *Sandbox) CallsAfter(seq int64) []Call { return s.calls.after(seq) }
 
@@ -155,7 +162,7 @@ func (s *Sandbox) Err() error { return s.calls.err() }
 // served at root, such as "http://127.0.0.1:9000".
 func BaseURL(root, provider string) string {
 	root = strings.TrimSuffix(root, "/") + "/" + provider
-	if provider == OpenAI {
+	if provider == OpenAI || provider == Compatible {
 		return root + "/v1"
 	}
 	return root
@@ -170,24 +177,23 @@ func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	d := dialects[name]
-	if d == nil {
+	t, known := targetOf(name, rest)
+	d := t.d
+	switch {
+	case !known:
 		http.NotFound(w, r)
-		return
-	}
-	switch target := d.route(rest); {
-	case target == routeGenerate && r.Method == http.MethodPost:
-		s.generate(w, r, d)
-	case target == routeModels && r.Method == http.MethodGet:
-		s.serveModels(w, r, d)
-	case target == routeNone:
+	case t.endpoint == "":
 		f := faultOf(d.provider, NotFound, 0).saying("Invalid URL (%s /%s)", r.Method, rest)
 		f.code = ""
 		s.refuse(w, d, f, nil)
-	default:
+	case t.endpoint.method() != r.Method:
 		f := faultOf(d.provider, BadRequest, 0).saying("Not allowed to %s on /%s", r.Method, rest)
 		f.status, f.code = http.StatusMethodNotAllowed, ""
 		s.refuse(w, d, f, nil)
+	case t.endpoint == ListModels:
+		s.serveModels(w, r, t)
+	default:
+		s.serve(w, r, t)
 	}
 }
 
@@ -202,29 +208,18 @@ func (s *Sandbox) serveCalls(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(s.CallsAfter(after))
 }
 
-func (s *Sandbox) serveModels(w http.ResponseWriter, r *http.Request, d *dialect) {
-	if f := s.keyFault(d, d.secret(r.Header)); f != nil {
-		s.refuse(w, d, f, nil)
-		return
-	}
-	if f := d.checkHeader(r.Header); f != nil {
-		s.refuse(w, d, f, nil)
-		return
-	}
-	var out frames
-	out.value(d.models(s.modelNames(d.provider)))
-	w.Header()["Content-Type"] = jsonType
-	_, _ = w.Write(out.buf.Bytes())
-}
-
-// generate serves one generation call, from its record to its last byte.
-func (s *Sandbox) generate(w http.ResponseWriter, r *http.Request, d *dialect) {
+// serve serves one call that is recorded, from its record to its last byte.
+func (s *Sandbox) serve(w http.ResponseWriter, r *http.Request, t target) {
+	d := t.d
 	body, bodyErr := s.readBody(w, r)
 	sum := sha256.Sum256(body)
 	secret := d.secret(r.Header)
 	seen := d.peek(r, body)
+	if t.endpoint != Generate {
+		seen.stream, seen.array = false, false
+	}
 	call, err := s.calls.open(Call{
-		Attempt: r.Header.Get(AttemptHeader), Provider: d.provider, Dialect: d.name,
+		Attempt: r.Header.Get(AttemptHeader), Provider: d.provider, Dialect: d.name, Endpoint: t.endpoint,
 		Model: seen.model, Stream: seen.stream, Key: Fingerprint(secret), BodySHA256: hex.EncodeToString(sum[:]),
 	})
 	if err != nil {
@@ -245,7 +240,7 @@ func (s *Sandbox) generate(w http.ResponseWriter, r *http.Request, d *dialect) {
 	if bodyErr != nil && !errors.As(bodyErr, &tooLarge) {
 		return // the client is gone
 	}
-	if f := s.admit(x, r, body, tooLarge != nil, secret); f != nil {
+	if f := s.admit(x, r, t, body, tooLarge != nil, secret); f != nil {
 		x.refuse(f)
 		return
 	}
@@ -254,7 +249,7 @@ func (s *Sandbox) generate(w http.ResponseWriter, r *http.Request, d *dialect) {
 }
 
 // admit checks a call as its provider would and composes the answer.
-func (s *Sandbox) admit(x *exchange, r *http.Request, body []byte, tooLarge bool, secret string) *fault {
+func (s *Sandbox) admit(x *exchange, r *http.Request, t target, body []byte, tooLarge bool, secret string) *fault {
 	d := x.d
 	if f := s.keyFault(d, secret); f != nil {
 		return f
@@ -265,7 +260,17 @@ func (s *Sandbox) admit(x *exchange, r *http.Request, body []byte, tooLarge bool
 	if tooLarge {
 		return faultOf(d.provider, TooLarge, 0)
 	}
-	p, f := d.read(r, body, familyOf(d.provider, x.seen.model))
+	v, ok := parse(body)
+	if !ok {
+		return d.unreadable()
+	}
+	switch t.endpoint {
+	case Embed:
+		return s.admitEmbedding(x, r, v, secret)
+	case Count:
+		return s.admitCount(x, r, v)
+	}
+	p, f := d.read(r, v, familyOf(d.provider, x.seen.model))
 	if f != nil {
 		return f
 	}
@@ -273,27 +278,59 @@ func (s *Sandbox) admit(x *exchange, r *http.Request, body []byte, tooLarge bool
 	if !s.serves(d.provider, p.model) {
 		return faultOf(d.provider, NotFound, 0).about(p.model)
 	}
+	script, f := s.scriptFor(d, p, secret)
+	if f != nil {
+		return f
+	}
+	if f := faultOf(d.provider, promptBlocked, 0); script.Verdict == VerdictBlocked && f.status != 0 {
+		return f
+	}
+	a, err := answerTo(p, script, d)
+	if err != nil {
+		return scriptFault(d.provider, err)
+	}
+	if script.Tier != "" {
+		p.tier = script.Tier
+	}
+	a.mint(d, x.id, x.call)
+	x.a, x.script = a, script
+	s.calls.update(x.call, func(c *Call) { c.Tier = p.tier })
+	return nil
+}
+
+// scriptFor is the script that a call follows.
+func (s *Sandbox) scriptFor(d *dialect, p *prompt, secret string) (*Script, *fault) {
 	script, err := parseDirective(p.lastUser)
 	if err == nil && script == nil {
 		script = s.scripts.take(d.provider, p.model, secret)
 		err = script.validate()
 	}
+	switch {
+	case err != nil:
+	case d.noCacheWrite && script.CacheWrite+script.CacheWriteLong > 0:
+		err = errors.New("cache_write: this provider reports no cache writes")
+	case script.Redacted && d != messagesDialect:
+		err = errors.New("redacted: only Anthropic has redacted thinking")
+	case script.CallIDs && d != geminiDialect:
+		err = errors.New("call_ids: this provider's calls have ids anyway")
+	}
 	if err != nil {
-		return scriptFault(d.provider, err)
+		return nil, scriptFault(d.provider, err)
 	}
-	if f := faultOf(d.provider, promptBlocked, 0); script.Verdict == VerdictBlocked && f.status != 0 {
-		return f
+	return script, nil
+}
+
+// mint names an answer and its calls.
+func (a *answer) mint(d *dialect, id string, call *Call) {
+	a.id, a.request, a.created = d.answerID(id), requestID(id), call.OpenedAt.Unix()
+	for i := range a.choices {
+		calls := slices.Clone(a.choices[i].calls)
+		for j := range calls {
+			sum := sha256.Sum256([]byte(id + "/" + strconv.Itoa(i) + "/" + strconv.Itoa(j)))
+			calls[j].id = d.callID(hex.EncodeToString(sum[:]))
+		}
+		a.choices[i].calls = calls
 	}
-	if script.CacheWrite > 0 && d.noCacheWrite {
-		return scriptFault(d.provider, errors.New("cache_write: this provider reports no cache writes"))
-	}
-	a, err := answerTo(p, script)
-	if err != nil {
-		return scriptFault(d.provider, err)
-	}
-	a.id, a.request, a.created = d.answerID(x.id), requestID(x.id), x.call.OpenedAt.Unix()
-	x.a, x.script = a, script
-	return nil
 }
 
 // readBody reads a request's body up to the limit.

@@ -213,7 +213,7 @@ func TestRoutes(t *testing.T) {
 	c := start(t, sandbox.Options{})
 	for path, want := range map[string]int{
 		"/": 404, "/nobody": 404, "/openai/v1/nothing": 404, "/openai/v1/chat/completions": 405, "/anthropic/v1/messages": 405,
-		"/google/v1beta/models/x:generateContent": 405, "/google/v1beta/models/x:countTokens": 404, "/calls?after=x": 400,
+		"/google/v1beta/models/x:generateContent": 405, "/google/v1beta/models/x:countTokens": 405, "/google/v1beta/models/x:predict": 404, "/compatible/v2/models": 404, "/openai/v1/responses": 405, "/calls?after=x": 400,
 	} {
 		r, _ := http.NewRequest(http.MethodGet, c.root+path, nil)
 		if got := c.do(r); got.status != want {

@@ -135,6 +135,7 @@ func orNull(of *shape) *shape {
 
 // checker walks a value along a shape.
 type checker struct {
+	lenient      bool                // unknown fields are no error
 	nullIsAbsent bool                // an optional field may be null (OpenAI, Gemini)
 	rename       func(string) string // other spelling of a field (Gemini's snake_case), or nil
 }
@@ -278,6 +279,9 @@ func (c checker) checkField(name string, value gjson.Result, s *shape, seen *uin
 	slot, ok := s.fields[name]
 	if !ok && c.rename != nil {
 		slot, ok = s.fields[c.rename(name)]
+	}
+	if !ok && c.lenient {
+		return nil
 	}
 	if !ok {
 		return &violation{problem: problemUnknown, got: value}

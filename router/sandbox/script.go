@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -53,11 +54,21 @@ type Script struct {
 	Input     int    // tokens to report in all; 0 is what was counted
 	Cached    int    // of the input
 	CacheWrite,
+	CacheWriteLong, // for the longer lifetime
 	Chunks, // content frames
 	ChunkBytes int // or bytes of text in each
 
+	Call     string // tools to call, separated by commas
+	Calls    int    // so many times over
+	Args     string // of each of them, verbatim
+	CallIDs  bool
+	Redacted bool
+	Describe bool
+	Tier     string
+
 	Uncapped bool
 	NoUsage  bool
+	NoDone   bool
 	Verdict  Verdict
 	Finish   string
 	Extras   bool
@@ -78,12 +89,13 @@ type Script struct {
 
 const (
 	maxTokens   = 4 << 20 // a directive's bound on tokens, frames and bytes
+	maxCalls    = 128
 	maxDuration = 10 * time.Minute
 )
 
 // validate reports a script that could not do what it says.
 func (s *Script) validate() error {
-	for _, n := range []int{s.Output, s.Reasoning, s.Input, s.Cached, s.CacheWrite, s.Chunks, s.ChunkBytes, s.Split - SplitUTF8} {
+	for _, n := range []int{s.Output, s.Reasoning, s.Input, s.Cached, s.CacheWrite, s.CacheWriteLong, s.Chunks, s.ChunkBytes, s.Split - SplitUTF8} {
 		if n < 0 || n > maxTokens {
 			return fmt.Errorf("%d is out of range", n)
 		}
@@ -102,6 +114,10 @@ func (s *Script) validate() error {
 		return fmt.Errorf("unknown verdict %q", s.Verdict)
 	case s.Chunks > 0 && s.ChunkBytes > 0:
 		return errors.New("chunks and chunk_bytes exclude each other")
+	case s.Calls > maxCalls || strings.Count(s.Call, ",") >= maxCalls:
+		return fmt.Errorf("an answer makes at most %d calls", maxCalls)
+	case s.Redacted && s.Reasoning == 0:
+		return errors.New("redacted needs reasoning")
 	case s.Say != "" && s.Output > 0:
 		return errors.New("say and output exclude each other")
 	}
