@@ -4,16 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
 
 	"waybill/ledger"
+	"waybill/router"
 )
 
 // config is how a node is set up. Nothing in it is secret but the operator's token, which no file and no flag carries.
@@ -21,8 +23,9 @@ type config struct {
 	listen        string // host:port of the HTTP server
 	data          string // folder
 	masterKeyFile string
-	baseURL       map[string]string // by provider; none: the provider's own
-	drainTimeout  time.Duration     // how long calls may go on after the node was told to stop
+	upstreams     map[string]router.Provider // what the file adds to the known providers, or says of one of them
+	baseURL       map[string]string          // by provider; none: the provider's own
+	drainTimeout  time.Duration              // how long calls may go on after the node was told to stop
 	recovery      ledger.Rule
 	litestream    string // file; none: no replica
 	timeouts      timeouts
@@ -82,9 +85,6 @@ var settings = []setting{
 		c.masterKeyFile = v
 		return nil
 	}},
-	{"upstreams.openai.base_url", "WAYBILL_OPENAI_BASE_URL", "", "", baseURL("openai")},
-	{"upstreams.anthropic.base_url", "WAYBILL_ANTHROPIC_BASE_URL", "", "", baseURL("anthropic")},
-	{"upstreams.google.base_url", "WAYBILL_GOOGLE_BASE_URL", "", "", baseURL("google")},
 	{"drain_timeout", "WAYBILL_DRAIN_TIMEOUT", "drain-timeout", "how `LONG` open calls may go on after SIGTERM (default 30s)",
 		period(func(c *config) *time.Duration { return &c.drainTimeout })},
 	{"recovery", "WAYBILL_RECOVERY", "recovery", "`RULE` for calls that a crash interrupted: void, or capture_held (default void)",
@@ -126,33 +126,10 @@ var settings = []setting{
 		c.operatorToken = v
 		return nil
 	}},
-	{"", "OPENAI_API_KEY", "", "", platformKey("openai")},
-	{"", "ANTHROPIC_API_KEY", "", "", platformKey("anthropic")},
-	{"", "GEMINI_API_KEY", "", "", platformKey("google")},
 }
 
 // minToken is the shortest operator's token that an operator may choose, in characters.
 const minToken = 20
-
-func baseURL(provider string) func(*config, string) error {
-	return func(c *config, v string) error {
-		u, err := url.Parse(v)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-			return errors.New("it is not an address such as https://api.example.com/v1")
-		}
-		c.baseURL[provider] = strings.TrimRight(v, "/")
-		return nil
-	}
-}
-
-func platformKey(provider string) func(*config, string) error {
-	return func(c *config, v string) error {
-		if v = strings.TrimSpace(v); v != "" {
-			c.platform[provider] = v
-		}
-		return nil
-	}
-}
 
 func period(of func(*config) *time.Duration) func(*config, string) error {
 	return func(c *config, v string) error {
@@ -167,19 +144,15 @@ func period(of func(*config) *time.Duration) func(*config, string) error {
 
 // file is waybill.yml. What it does not name keeps its default.
 type file struct {
-	Listen        *string `yaml:"listen"`
-	Data          *string `yaml:"data"`
-	MasterKeyFile *string `yaml:"master_key_file"`
-	Upstreams     struct {
-		OpenAI    upstream `yaml:"openai"`
-		Anthropic upstream `yaml:"anthropic"`
-		Google    upstream `yaml:"google"`
-	} `yaml:"upstreams"`
-	DrainTimeout *string `yaml:"drain_timeout"`
-	Recovery     *string `yaml:"recovery"`
-	Litestream   *string `yaml:"litestream"`
-	Durability   *string `yaml:"durability"`
-	Timeouts     struct {
+	Listen        *string             `yaml:"listen"`
+	Data          *string             `yaml:"data"`
+	MasterKeyFile *string             `yaml:"master_key_file"`
+	Upstreams     map[string]upstream `yaml:"upstreams"`
+	DrainTimeout  *string             `yaml:"drain_timeout"`
+	Recovery      *string             `yaml:"recovery"`
+	Litestream    *string             `yaml:"litestream"`
+	Durability    *string             `yaml:"durability"`
+	Timeouts      struct {
 		Connect   *string `yaml:"connect"`
 		FirstByte *string `yaml:"first_byte"`
 		Idle      *string `yaml:"idle"`
@@ -188,17 +161,11 @@ type file struct {
 	} `yaml:"timeouts"`
 }
 
-type upstream struct {
-	BaseURL *string `yaml:"base_url"`
-}
-
 // values are the file's settings by their dotted keys.
 func (f *file) values() map[string]*string {
 	return map[string]*string{
 		"listen": f.Listen, "data": f.Data, "master_key_file": f.MasterKeyFile,
-		"upstreams.openai.base_url": f.Upstreams.OpenAI.BaseURL, "upstreams.anthropic.base_url": f.Upstreams.Anthropic.BaseURL,
-		"upstreams.google.base_url": f.Upstreams.Google.BaseURL,
-		"drain_timeout":             f.DrainTimeout, "recovery": f.Recovery, "litestream": f.Litestream, "durability": f.Durability,
+		"drain_timeout": f.DrainTimeout, "recovery": f.Recovery, "litestream": f.Litestream, "durability": f.Durability,
 		"timeouts.connect": f.Timeouts.Connect, "timeouts.first_byte": f.Timeouts.FirstByte, "timeouts.idle": f.Timeouts.Idle,
 		"timeouts.total": f.Timeouts.Total, "timeouts.abandoned": f.Timeouts.Abandoned,
 	}
@@ -213,8 +180,8 @@ const (
 func defaults() config {
 	return config{
 		listen: "127.0.0.1:8080", data: "data", drainTimeout: 30 * time.Second, recovery: ledger.RuleVoid,
-		timeouts: timeouts{connect: 5 * time.Second, firstByte: time.Minute, idle: time.Minute, total: 10 * time.Minute, abandoned: 30 * time.Second},
-		baseURL:  map[string]string{}, platform: map[string]string{},
+		timeouts:  timeouts{connect: 5 * time.Second, firstByte: time.Minute, idle: time.Minute, total: 10 * time.Minute, abandoned: 30 * time.Second},
+		upstreams: map[string]router.Provider{}, baseURL: map[string]string{}, platform: map[string]string{},
 	}
 }
 
@@ -224,11 +191,17 @@ func configure(given map[string]string, env environment) (config, error) {
 	if _, err := os.Stat(defaultLitestreamFile); err == nil {
 		c.litestream = defaultLitestreamFile
 	}
-	values, name, err := readFile(given)
+	f, name, err := readFile(given)
 	if err != nil {
 		return c, err
 	}
-	for _, s := range settings {
+	for _, provider := range slices.Sorted(maps.Keys(f.Upstreams)) {
+		if err := c.setUpstream(provider, f.Upstreams[provider]); err != nil {
+			return c, fmt.Errorf("%s: upstreams.%s: %w", name, provider, err)
+		}
+	}
+	values := f.values()
+	for _, s := range slices.Concat(settings, upstreamSettings()) {
 		if v := values[s.key]; v != nil {
 			if err := s.set(&c, *v); err != nil {
 				return c, fmt.Errorf("%s: %s: %w", name, s.key, err)
@@ -260,21 +233,20 @@ func configure(given map[string]string, env environment) (config, error) {
 }
 
 // readFile reads the file that is named, or the default one if it is there.
-func readFile(given map[string]string) (map[string]*string, string, error) {
+func readFile(given map[string]string) (f file, name string, err error) {
 	name, named := given["config"]
 	if !named {
 		name = defaultConfigFile
 	}
 	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) && !named {
-		return nil, name, nil
+		return f, name, nil
 	}
 	if err != nil {
-		return nil, name, fmt.Errorf("configuration: %w", err)
+		return f, name, fmt.Errorf("configuration: %w", err)
 	}
-	var f file
 	if err := yaml.UnmarshalWithOptions(text, &f, yaml.Strict()); err != nil {
-		return nil, name, fmt.Errorf("%s: %s", name, strings.TrimSpace(yaml.FormatError(err, false, true)))
+		return f, name, fmt.Errorf("%s: %s", name, strings.TrimSpace(yaml.FormatError(err, false, true)))
 	}
-	return f.values(), name, nil
+	return f, name, nil
 }

@@ -2,13 +2,18 @@ package main
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"waybill/ledger"
+	"waybill/router"
+	"waybill/router/dialects"
 )
 
 // inFolder runs a test in a folder of its own, with the configuration that is given.
@@ -52,6 +57,48 @@ func TestOrderOfConfiguration(t *testing.T) {
 	}
 }
 
+// Providers come from what waybill knows, the file and the environment. What the file says of a provider that is known
+// replaces that much of it.
+func TestProvidersOfConfiguration(t *testing.T) {
+	inFolder(t, `upstreams:
+  my-vllm: {base_url: "http://10.0.0.5:8000/v1/", dialect: openai-chat, quirks: {max_tokens: true, drop: [store]}}
+  relay: {base_url: "https://relay.example", dialects: [gemini, openai-chat]}
+  mistral: {base_url: "https://api.eu.mistral.ai/v1"}
+  groq: {quirks: {no_schema: true}}
+  deepseek: {quirks: {}}
+`)
+	c, err := configure(nil, environ([]string{"WAYBILL_MISTRAL_BASE_URL=http://127.0.0.1:9/v1", "GROQ_API_KEY= gsk ", "AZURE_OPENAI_API_KEY=az", "WAYBILL_OPENAI_BASE_URL=http://127.0.0.1:8/v1"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	chat := []ledger.Dialect{ledger.DialectOpenAIChat}
+	got := c.providers()
+	for name, want := range map[string]router.Provider{
+		"my-vllm":  {Dialects: chat, BaseURL: "http://10.0.0.5:8000/v1", Quirks: router.Quirks{MaxTokens: true, Drop: []string{"store"}}},
+		"relay":    {Dialects: []ledger.Dialect{ledger.DialectGemini, ledger.DialectOpenAIChat}, BaseURL: "https://relay.example"},
+		"mistral":  {Dialects: chat, BaseURL: "http://127.0.0.1:9/v1", Quirks: dialects.Providers["mistral"].Quirks},
+		"groq":     {Dialects: chat, BaseURL: "https://api.groq.com/openai/v1", Quirks: router.Quirks{NoSchema: true}},
+		"deepseek": {Dialects: chat, BaseURL: "https://api.deepseek.com"},
+		"openai":   {Dialects: dialects.Providers["openai"].Dialects, BaseURL: "http://127.0.0.1:8/v1"},
+		"azure":    dialects.Providers["azure"],
+	} {
+		if !reflect.DeepEqual(got[name], want) {
+			t.Errorf("%s: %+v, want %+v", name, got[name], want)
+		}
+	}
+	if len(got) != len(dialects.Providers)+2 || dialects.Providers["mistral"].BaseURL != "https://api.mistral.ai/v1" {
+		t.Errorf("%d providers, mistral at %s: the known ones were altered", len(got), dialects.Providers["mistral"].BaseURL)
+	}
+	// Azure has no address of its own, so that a credential of the platform's would lead nowhere.
+	if len(c.platform) != 1 || c.platform["groq"] != "gsk" {
+		t.Errorf("platform credentials for %v, want groq", slices.Sorted(maps.Keys(c.platform)))
+	}
+	c, err = configure(nil, environ([]string{"AZURE_OPENAI_API_KEY=az", "WAYBILL_AZURE_BASE_URL=https://r.openai.azure.com/openai/v1"}))
+	if err != nil || c.platform["azure"] != "az" {
+		t.Errorf("platform credentials for %v, %v, want azure", slices.Sorted(maps.Keys(c.platform)), err)
+	}
+}
+
 // The master key's file never stands in the data folder: a copy of the folder would open itself.
 func TestMasterKeyStandsBesideTheFolder(t *testing.T) {
 	inFolder(t, "")
@@ -86,7 +133,16 @@ func TestBadConfiguration(t *testing.T) {
 	for _, c := range []struct{ file, env, flag, want string }{
 		{file: "lissen: x\n", want: `waybill.yml: [1:1] unknown field "lissen"`},
 		{file: "upstreams:\n  openai:\n    base_uri: x\n", want: `[3:5] unknown field "base_uri"`},
-		{file: "upstreams: {mistral: {base_url: x}}\n", want: `unknown field "mistral"`},
+		{file: "upstreams: {mistral: {base_url: x}}\n", want: "waybill.yml: upstreams.mistral: base_url: it is not an address"},
+		{file: "upstreams:\n  my-vllm:\n    api_key: sk\n", want: `[3:5] unknown field "api_key"`},
+		{file: "upstreams:\n  my-vllm:\n    quirks: {max_token: true}\n", want: `[3:14] unknown field "max_token"`},
+		{file: "upstreams: {my-vllm: {dialect: openai-chat}}\n", want: "upstreams.my-vllm: base_url is missing"},
+		{file: "upstreams: {my-vllm: {base_url: 'http://x/v1'}}\n", want: "upstreams.my-vllm: dialect: a dialect is missing"},
+		{file: "upstreams: {my-vllm: {base_url: 'http://x/v1', dialect: telex}}\n", want: `upstreams.my-vllm: dialect: the dialect "telex" is not known`},
+		{file: "upstreams: {my-vllm: {base_url: 'http://x/v1', dialect: gemini, dialects: [gemini]}}\n", want: "one of them is enough"},
+		{file: "upstreams: {my_vllm: {base_url: 'http://x/v1', dialect: openai-chat}}\n", want: "upstreams.my_vllm: a provider's name is"},
+		{file: "upstreams: {groq: {quirks: {key_header: 'a b'}}}\n", want: "upstreams.groq: quirks.key_header"},
+		{file: "upstreams: {groq: {quirks: {drop: [model]}}}\n", want: "upstreams.groq: quirks.drop: without model there is no call"},
 		{file: "listen: [1]\n", want: "[1:9]"},
 		{file: "listen: a: b\n", want: "[1:9]"},
 		{file: "listen: 127.0.0.1\n", want: "waybill.yml: listen: \"127.0.0.1\" is not HOST:PORT"},
@@ -96,9 +152,10 @@ func TestBadConfiguration(t *testing.T) {
 		{file: "durability: replicated\n", want: "not built yet"},
 		{file: "durability: none\n", want: "not known"},
 		{file: "litestream: nowhere.yml\n", want: "nowhere.yml"},
-		{file: "upstreams: {openai: {base_url: 'ftp://x'}}\n", want: "upstreams.openai.base_url: it is not an address"},
+		{file: "upstreams: {openai: {base_url: 'ftp://x'}}\n", want: "upstreams.openai: base_url: it is not an address"},
 		{file: "operator_token: 01234567890123456789\n", want: "unknown field"},
 		{env: "WAYBILL_OPERATOR_TOKEN=short", want: "environment variable WAYBILL_OPERATOR_TOKEN"},
+		{env: "WAYBILL_GROQ_BASE_URL=groq", want: "environment variable WAYBILL_GROQ_BASE_URL"},
 		{env: "WAYBILL_GOOGLE_BASE_URL=https://u:p@x", want: "environment variable WAYBILL_GOOGLE_BASE_URL"},
 		{env: "WAYBILL_DATA=", want: "environment variable WAYBILL_DATA: it is empty"},
 		{flag: "listen=8080", want: "--listen"},

@@ -163,11 +163,11 @@ func TestReadmeConfiguration(t *testing.T) {
 			t.Errorf("the README does not show %s", s.env)
 		}
 	}
-	values, _, err := readFile(nil)
+	f, _, err := readFile(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for key, v := range values {
+	for key, v := range f.values() {
 		if v == nil {
 			t.Errorf("the README does not show %s", key)
 		}

@@ -8,23 +8,21 @@ import (
 	"waybill/router/anthropic"
 	"waybill/router/gemini"
 	"waybill/router/openai"
+	"waybill/router/responses"
 )
 
 // Upstreams are the clients, by the dialect that the provider speaks.
 var Upstreams = map[ledger.Dialect]router.Upstream{
 	ledger.DialectOpenAIChat:        openai.Upstream{},
+	ledger.DialectOpenAIResponses:   responses.Upstream{},
 	ledger.DialectAnthropicMessages: anthropic.Upstream{},
 	ledger.DialectGemini:            gemini.Upstream{},
 }
 
 // Inbounds are the readers and writers, by the dialect that the caller speaks.
 var Inbounds = map[ledger.Dialect]router.Inbound{
-	ledger.DialectOpenAIChat: openai.Inbound{},
-}
-
-// Providers are the providers by the name that models and credentials have them under.
-var Providers = map[string]router.Provider{
-	"openai":    {Dialects: []ledger.Dialect{ledger.DialectOpenAIChat}, BaseURL: "https://api.openai.com/v1"},
-	"anthropic": {Dialects: []ledger.Dialect{ledger.DialectAnthropicMessages}, BaseURL: "https://api.anthropic.com"},
-	"google":    {Dialects: []ledger.Dialect{ledger.DialectGemini}, BaseURL: "https://generativelanguage.googleapis.com"},
+	ledger.DialectOpenAIChat:        openai.Inbound{},
+	ledger.DialectOpenAIResponses:   responses.Inbound{},
+	ledger.DialectAnthropicMessages: anthropic.Inbound{},
+	ledger.DialectGemini:            gemini.Inbound{},
 }
