@@ -240,15 +240,15 @@ func (n *node) newServer(ctx context.Context, o nodeOptions) (*wbhttp.Server, er
 	stop, cancel := context.WithCancel(context.Background())
 	n.stop = cancel
 	t := n.conf.timeouts
-	secrets := secrets{n.vault}
+	secrets, providers := secrets{n.vault}, n.conf.providers()
 	return wbhttp.New(wbhttp.Options{
 		Books: n.store, Log: n.store, Names: names{n.store}, Reports: reports{n.reports}, Vault: secrets,
 		Dispatcher: &router.Dispatcher{
-			Books: n.store, Secrets: secrets, Upstreams: dialects.Upstreams, Providers: n.providers(),
+			Books: n.store, Secrets: secrets, Upstreams: dialects.Upstreams, Providers: providers,
 			Client: router.NewClient(t.connect), Health: router.NewHealth(), Memory: router.NewMemory(), Now: time.Now, Stop: stop,
 			Timeouts: router.Timeouts{FirstByte: t.firstByte, Idle: t.idle, Total: t.total, Drain: t.abandoned},
 		},
-		Inbounds: dialects.Inbounds, Providers: slices.Sorted(maps.Keys(dialects.Providers)),
+		Inbounds: dialects.Inbounds, Providers: slices.Sorted(maps.Keys(providers)),
 		OperatorHash: string(hash), AllowLoopback: o.sandbox,
 		Now: time.Now, NewID: newID, Logger: n.log, Ready: n.ready, Replicas: n.replicas(), Stop: cancel, Version: version(),
 	})
@@ -258,16 +258,6 @@ func (n *node) newServer(ctx context.Context, o nodeOptions) (*wbhttp.Server, er
 func newID() string {
 	id := uuid.Must(uuid.NewV7())
 	return hex.EncodeToString(id[:])
-}
-
-func (n *node) providers() map[string]router.Provider {
-	all := maps.Clone(dialects.Providers)
-	for name, url := range n.conf.baseURL {
-		p := all[name]
-		p.BaseURL = url
-		all[name] = p
-	}
-	return all
 }
 
 func (n *node) head() (position uint64, at ledger.Instant) {
