@@ -1,7 +1,6 @@
 package openai
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 
@@ -60,32 +59,40 @@ func TestEdit(t *testing.T) {
 // bare is a member without the space between its name and its value.
 func bare(member string) string { return strings.Replace(member, ": ", ":", 1) }
 
-func TestEncode(t *testing.T) {
-	temperature, seed := 0.5, int64(7)
-	r := &router.Request{
-		Dialect: "other", Stream: true, Temperature: &temperature, Seed: &seed, N: 2, Stop: []string{"x"},
-		EndUser: "u", ServiceTier: "standard", Effort: "low",
-		System: []router.Part{router.Text("Be brief."), router.Text("Be kind.")},
-		Messages: []router.Message{
-			{Role: router.RoleUser, Parts: []router.Part{router.Text("<Hi>")}},
-			{Role: router.RoleSystem, Parts: []router.Part{router.Text("Later.")}},
-			{Role: router.RoleAssistant, Parts: []router.Part{router.Text("Yes")}},
-		},
-	}
-	c := router.Call{Request: r, OutputCap: 77, Model: ledger.Model{ID: "up", Name: "openai/up",
-		Features: []string{ledger.FeatureSampling, ledger.FeatureReasoning}}}
-	got, warnings, err := encode(c)
-	want := `{"model":"up","messages":[
-		{"role":"system","content":[{"type":"text","text":"Be brief."},{"type":"text","text":"Be kind."}]},
-		{"role":"user","content":"<Hi>"},
-		{"role":"system","content":"Later."},
-		{"role":"assistant","content":"Yes"}],
-		"max_completion_tokens":77,"stream":true,"stream_options":{"include_usage":true},"temperature":0.5,"stop":["x"],
-		"seed":7,"n":2,"safety_identifier":"u","service_tier":"default","reasoning_effort":"low"}`
-	if err != nil || len(warnings) != 0 || compact(t, got) != compact(t, []byte(want)) {
-		t.Errorf("%s %q %v", got, warnings, err)
-	}
-	if !json.Valid(got) {
-		t.Error("not JSON")
+// What a provider departs in, by its quirks.
+func TestEditQuirks(t *testing.T) {
+	const schema = `"response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object"}}}`
+	for _, tt := range []struct {
+		name, body string
+		quirks     router.Quirks
+		want       string
+		warnings   []string
+	}{
+		{"the old cap", `{"max_completion_tokens":5,"model":"luna",` + turns + `}`, router.Quirks{MaxTokens: true},
+			`{"max_tokens":77,"model":"up",` + bare(turns) + `}`, nil},
+		{"the old cap, unasked", `{"model":"luna",` + turns + `}`, router.Quirks{MaxTokens: true},
+			`{"model":"up",` + bare(turns) + `,"max_tokens":77}`, nil},
+		{"no stream options", `{"model":"luna","stream":true,"stream_options":{"include_usage":true},` + turns + `}`, router.Quirks{NoStreamOptions: true},
+			`{"model":"up","stream":true,` + bare(turns) + `,"max_completion_tokens":77}`, nil},
+		{"no developer", `{"model":"luna","messages":[{"role":"developer","content": "a","x":1}, {"content":"b","role":"user"}]}`, router.Quirks{NoDeveloper: true},
+			`{"model":"up","messages":[{"role":"system","content":"a","x":1},{"content":"b","role":"user"}],"max_completion_tokens":77}`, nil},
+		{"no schema", `{"model":"luna","messages":[{"role":"user","content":"b"}],` + schema + `}`, router.Quirks{NoSchema: true},
+			`{"model":"up","messages":[{"role":"system","content":"Answer with one JSON value and nothing else. It must satisfy this JSON Schema: {\"type\":\"object\"}"},` +
+				`{"role":"user","content":"b"}],"response_format":{"type":"json_object"},"max_completion_tokens":77}`,
+			[]string{"response_format: sent as json_object with the schema as an instruction, since openai takes no schema: the answer may depart from it"}},
+		{"no schema, none asked", `{"model":"luna",` + turns + `,"response_format":{"type":"json_object"}}`, router.Quirks{NoSchema: true},
+			`{"model":"up",` + bare(turns) + `,"response_format":{"type":"json_object"},"max_completion_tokens":77}`, nil},
+		{"left out", `{"model":"luna","user":"u","store":null,` + turns + `}`, router.Quirks{Drop: []string{"user", "store"}},
+			`{"model":"up",` + bare(turns) + `,"max_completion_tokens":77}`, []string{"user: left out, openai refuses it"}},
+	} {
+		r, err := Inbound{}.Decode(router.Incoming{Body: []byte(tt.body)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := ledger.Model{ID: "up", Name: "openai/up", Provider: "openai", Features: []string{ledger.FeatureSampling, ledger.FeatureReasoning}}
+		got, warnings := edit(router.Call{Request: r, OutputCap: 77, Model: m, Quirks: tt.quirks})
+		if string(got) != tt.want || strings.Join(warnings, "|") != strings.Join(tt.warnings, "|") {
+			t.Errorf("%s:\ngot  %s %q\nwant %s %q", tt.name, got, warnings, tt.want, tt.warnings)
+		}
 	}
 }
