@@ -15,9 +15,9 @@ const maxModel = 256
 // decoding is one request being read.
 type decoding struct {
 	req          *router.Request
-	instructions []router.Part // go before the system text of the input, wherever they stand in the body
-	conversed    bool          // input has been read
-	hinted       map[string]bool
+	instructions []router.Part  // go before the system text of the input, wherever they stand in the body
+	conversed    bool           // input has been read
+	hinted       map[string]int // where in Hints stands what has many places
 }
 
 // kept is why what a provider would have stored is refused.

@@ -1,6 +1,9 @@
 package responses
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"strconv"
 
@@ -44,18 +47,42 @@ func encode(c router.Call) (body []byte, warnings []string, err error) {
 	}
 	e.reasoning()
 	e.text(kin["verbosity"])
-	if t.Endpoint == router.EndpointCount {
-		return e.w.End(), e.Warnings, nil
-	}
-	if err = e.controls(); err != nil {
-		return nil, nil, err
-	}
-	for _, name := range related {
-		if value := kin[name]; value != "" && name != "verbosity" {
-			e.w.Raw(name, value)
+	if t.Endpoint != router.EndpointCount {
+		if err = e.controls(); err != nil {
+			return nil, nil, err
+		}
+		for _, name := range related {
+			if value := kin[name]; value != "" && name != "verbosity" {
+				e.w.Raw(name, value)
+			}
 		}
 	}
-	return e.w.End(), e.Warnings, nil
+	return e.dropped(e.w.End()), e.Warnings, nil
+}
+
+// dropped leaves out the fields that the provider refuses.
+func (e *encoding) dropped(body []byte) []byte {
+	drop := e.Call.Quirks.Drop
+	if len(drop) == 0 {
+		return body
+	}
+	w := router.NewObject(len(body))
+	gjson.Parse(router.TextOf(body)).ForEach(func(key, v gjson.Result) bool {
+		switch name := key.Str; {
+		case !slices.Contains(drop, name):
+			w.Member(key.Raw, v.Raw)
+		case name != "store" && name != "include": // which are ours
+			e.Warn(cmp.Or(words[name], name), "left out, "+e.Model.Provider+" refuses it")
+		}
+		return true
+	})
+	return w.End()
+}
+
+// words are the canonical ones for the fields that have another name here.
+var words = map[string]string{
+	"instructions": "messages", "input": "messages", "reasoning": "reasoning_effort", "text": "response_format",
+	"max_output_tokens": "max_completion_tokens", "safety_identifier": "user",
 }
 
 // placeless refuses what Responses has no place for. Values that ask for what happens anyway are nothing to refuse.
@@ -98,19 +125,28 @@ func (e *encoding) controls() error {
 		e.w.String("service_tier", tier)
 	}
 	if e.EndUser != "" {
-		e.w.String("safety_identifier", e.EndUser)
+		e.w.String("safety_identifier", e.endUser())
 	}
 	if e.Stream {
 		e.w.Raw("stream", "true")
 	}
-	drop := e.Call.Quirks.Drop
-	if !slices.Contains(drop, "store") {
-		e.w.Raw("store", "false")
-	}
-	if e.Model.Has(ledger.FeatureReasoning) && !slices.Contains(drop, "include") {
+	e.w.Raw("store", "false")
+	if e.Model.Has(ledger.FeatureReasoning) {
 		e.w.Raw("include", `["`+sealedReasoning+`"]`)
 	}
 	return nil
+}
+
+// maxEndUser bounds a safety_identifier, in bytes.
+const maxEndUser = 128
+
+func (e *encoding) endUser() string {
+	if len(e.EndUser) <= maxEndUser {
+		return e.EndUser
+	}
+	e.Warn("user", "sent as its SHA-256, it is longer than 128 bytes")
+	sum := sha256.Sum256([]byte(e.EndUser))
+	return hex.EncodeToString(sum[:])
 }
 
 func float(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
@@ -179,10 +215,10 @@ func (e *encoding) schema() string {
 		o.String("description", f.Description)
 	}
 	o.Raw("schema", string(f.Schema))
-	switch {
-	case f.Strict != nil:
+	switch openai := e.Dialect == ledger.DialectOpenAIChat; {
+	case f.Strict != nil && (openai || !*f.Strict):
 		o.Raw("strict", strconv.FormatBool(*f.Strict))
-	case e.Dialect == ledger.DialectOpenAIChat:
+	case openai:
 	case closed(string(f.Schema)):
 		o.Raw("strict", "true")
 	default:

@@ -56,13 +56,14 @@ func (d *decoding) hint(field, reason string) {
 
 // hintOnce hints at the first place alone of what a long conversation has in many.
 func (d *decoding) hintOnce(name, field string) {
-	if d.hinted[name] {
+	if i, ok := d.hinted[name]; ok {
+		d.req.Hints[i].Reason = hints[name] + "; here and below"
 		return
 	}
 	if d.hinted == nil {
-		d.hinted = map[string]bool{}
+		d.hinted = map[string]int{}
 	}
-	d.hinted[name] = true
+	d.hinted[name] = len(d.req.Hints)
 	d.hint(field, hints[name])
 }
 

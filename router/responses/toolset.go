@@ -17,10 +17,13 @@ func (e *encoding) tools() error {
 	}
 	b := []byte{'['}
 	for i, t := range e.Tools {
+		if !fits(t.Name) {
+			return &router.FieldError{Field: t.Field, Reason: "the name of a tool can have 64 letters, digits, _ and - at " + e.Model.Name}
+		}
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(b, function(t)...)
+		b = append(b, e.function(t)...)
 	}
 	e.w.Raw("tools", string(append(b, ']')))
 	if e.Serial {
@@ -42,7 +45,7 @@ func (e *encoding) tools() error {
 }
 
 // function writes one. Left out, strict would be true here, and false nowhere else.
-func function(t router.Tool) []byte {
+func (e *encoding) function(t router.Tool) []byte {
 	o := router.NewObject(len(t.Schema) + len(t.Description) + 96)
 	o.String("type", "function")
 	o.String("name", t.Name)
@@ -54,7 +57,12 @@ func function(t router.Tool) []byte {
 		schema = nothing
 	}
 	o.Raw("parameters", schema)
-	o.Raw("strict", strconv.FormatBool(t.Strict != nil && *t.Strict))
+	strict := t.Strict != nil && *t.Strict
+	if strict && e.Dialect != ledger.DialectOpenAIChat && !closed(schema) {
+		strict = false
+		e.Warnings = append(e.Warnings, t.Field+": not strict, "+e.Model.Name+" cannot hold arguments to this schema")
+	}
+	o.Raw("strict", strconv.FormatBool(strict))
 	return o.End()
 }
 
@@ -74,4 +82,14 @@ func allowed(c router.ToolChoice) string {
 		b += named(name)
 	}
 	return b + "]}"
+}
+
+// fits tells whether OpenAI takes the name of a tool.
+func fits(name string) bool {
+	for _, c := range []byte(name) {
+		if c != '_' && c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
+			return false
+		}
+	}
+	return name != "" && len(name) <= 64
 }
