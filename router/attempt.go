@@ -102,6 +102,10 @@ func (a *attempt) open() error {
 		first := time.AfterFunc(a.d.Timeouts.FirstByte, func() { a.cancel(errFirst) })
 		defer first.Stop()
 	}
+	base := cmp.Or(a.on.Credential.BaseURL, provider.BaseURL)
+	if base == "" {
+		return &UpstreamError{Class: ClassNotFound, Message: "provider " + a.on.Model.Provider + " has no address of its own: attach the credential with its base URL, or configure upstreams." + a.on.Model.Provider + ".base_url"}
+	}
 	q := a.task.Request
 	dialect, err := provider.dialect(q, a.on.Model)
 	if err != nil {
@@ -109,7 +113,7 @@ func (a *attempt) open() error {
 	}
 	c := Call{
 		Request: q, Attempt: a.task.ID + "." + strconv.Itoa(a.leg.N), Model: *a.on.Model, Quirks: provider.Quirks,
-		BaseURL: cmp.Or(a.on.Credential.BaseURL, provider.BaseURL), Secret: a.secret,
+		BaseURL: base, Secret: a.secret,
 		OutputCap: a.leg.Output, Client: a.d.Client, Idle: a.d.Timeouts.Idle,
 	}
 	a.recall(&c, dialect)
@@ -149,7 +153,7 @@ func (a *attempt) unary() (done bool, failure *Failure) {
 	if failure != nil {
 		return true, failure
 	}
-	u, _ := a.reply.Usage()
+	u, _ := a.used()
 	facts := a.facts()
 	facts.Settled, facts.Billing, facts.Charge = true, settled.Billing(), settled.Charge
 	a.sink.Start(facts)
@@ -177,7 +181,7 @@ func (a *attempt) stream() (done bool, failure *Failure) {
 			return a.fall(errTooLarge)
 		}
 	}
-	u, _ := a.reply.Usage()
+	u, _ := a.used()
 	a.pending = append(a.pending, a.writer.End(u)...)
 	if _, failure := a.settle(nil); failure != nil {
 		return true, a.tell(failure)

@@ -76,6 +76,9 @@ func estimate(r *Request, leg ledger.Leg, received int64) ledger.Usage {
 		Input:  min(leg.Input, (int64(len(r.Body))+estimateBytes-1)/estimateBytes),
 		Output: (received + estimateBytes - 1) / estimateBytes,
 	}
+	if r.Endpoint == EndpointEmbed {
+		u.Output = 0
+	}
 	if leg.Output > 0 {
 		u.Output = min(u.Output, leg.Output*max(1, leg.Answers))
 	}
