@@ -16,11 +16,11 @@ type compatibleHearer struct {
 
 // personas are the compatible servers, by the second part of their paths.
 var personas = map[string]*dialect{
-	"v1": {provider: Compatible, name: "openai-chat", anyArguments: true, noCacheWrite: true,
+	"v1": {provider: Compatible, name: "openai-chat", anyArguments: true,
 		hearer: compatibleHearer{}, speaker: openaiSpeaker{compatible: true}},
-	"strict": {provider: Compatible, name: "openai-chat", anyArguments: true, noCacheWrite: true,
+	"strict": {provider: Compatible, name: "openai-chat", anyArguments: true,
 		hearer: compatibleHearer{strict: true}, speaker: openaiSpeaker{compatible: true}},
-	"azure": {provider: Compatible, name: "openai-chat", anyArguments: true, noCacheWrite: true,
+	"azure": {provider: Compatible, name: "openai-chat", anyArguments: true,
 		hearer: compatibleHearer{azure: true}, speaker: openaiSpeaker{compatible: true, azure: true}},
 }
 
@@ -32,8 +32,7 @@ func (c compatibleHearer) secret(h http.Header) string {
 }
 
 // unknownToStrict are fields of OpenAI's that the strict server has never heard of.
-var unknownToStrict = []string{"max_completion_tokens", "stream_options", "reasoning_effort", "parallel_tool_calls",
-	"service_tier", "store", "metadata", "prompt_cache_key", "safety_identifier", "verbosity"}
+var unknownToStrict = []string{"max_completion_tokens", "stream_options", "reasoning_effort"}
 
 func (c compatibleHearer) read(r *http.Request, v gjson.Result, _ *family) (*prompt, *fault) {
 	if c.strict {

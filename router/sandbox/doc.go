@@ -63,13 +63,14 @@
 //
 //   - say's or output's, if the directive has one;
 //   - else nothing, if tools are called;
+//   - else, if a JSON schema was asked for, an instance of it ([Instance]); if it is any JSON
+//     object, {"answer": TEXT} around what follows;
+//   - else, if the directive says describe, a line for all media of the conversation;
 //   - else, if the conversation ends with tool results, a line for each in the order
 //     of their calls, "result of NAME (ID): TEXT" or "error of NAME (ID): TEXT"
 //     ([Result]): ID is left out, brackets too, where the provider had none. TEXT is the
 //     text parts, or of a Gemini response that has one member, output, result or error,
 //     whose value is a string, that string, else its JSON. Media follow as lines of their own;
-//   - else, if a JSON schema was asked for, an instance of it ([Instance]); for a JSON object
-//     without schema {"answer": TEXT};
 //   - else, if the last user message has images, audio, video or documents, a line for
 //     each of them in order ([Media], [MediaURL]): "image image/png 68 bytes sha256:0123456789abcdef"
 //     or "image URL";
@@ -132,7 +133,8 @@
 //	cache_write=N   of the input, written to the cache for the shorter lifetime
 //	                (Anthropic 5m, Responses 30m; OpenAI Chat reports the sum of both)
 //	cache_write_long=N  and for the longer one (1h, 12h)
-//	tier=WORD       report this service tier (Gemini: trafficType)
+//	tier=WORD       report this service tier (Gemini: trafficType, such as ON_DEMAND_FLEX),
+//	                whatever was asked for
 //	uncapped        run past the caller's output cap
 //	no_usage        report no usage at all
 //	no_done         OpenAI Chat, compatible: no [DONE] at the end
@@ -147,7 +149,8 @@
 //	chunk_bytes=N   or bytes of text in each of them (default 16)
 //	split=N|utf8    write N bytes at a time, or break inside each non-ASCII rune
 //	crlf            end SSE lines with CRLF
-//	pings           a keep-alive before each content frame
+//	pings           a keep-alive before each content frame: a comment, Anthropic's
+//	                ping, at Google an empty line (its own SDK takes no comment)
 //
 //	fail=KIND       fail; KIND is a Failure
 //	fail_at=PLACE   where (default headers)

@@ -77,12 +77,10 @@ func (f *frames) event(name string, v any) {
 	f.newline()
 }
 
-// comment appends a line that means nothing: an SSE comment, or white space in an array.
+// comment appends an SSE comment.
 func (f *frames) comment() {
-	if !f.array {
-		f.buf.WriteString(": keep-alive")
-		f.newline()
-	}
+	f.buf.WriteString(": keep-alive")
+	f.newline()
 	f.newline()
 }
 

@@ -58,7 +58,7 @@ var (
 		"toolConfig": object(fields{"retrievalConfig": anyObject, "includeServerSideToolInvocations": anyBool,
 			"functionCallingConfig": object(fields{"mode": oneOf("MODE_UNSPECIFIED", "AUTO", "ANY", "NONE", "VALIDATED"),
 				"allowedFunctionNames": listOf(anyText, 0, 0), "streamFunctionCallArguments": anyBool})}),
-		"cachedContent": anyText, "serviceTier": anyText, "labels": &shape{kinds: kindObject, items: anyText}, "store": anyBool,
+		"cachedContent": anyText, "serviceTier": oneOf("unspecified", "standard", "flex", "priority"), "labels": &shape{kinds: kindObject, items: anyText}, "store": anyBool,
 		"continuationToken": anyText,
 	})
 )
@@ -138,6 +138,9 @@ func (g geminiHearer) count(r *http.Request, v gjson.Result) (*prompt, *fault) {
 	return g.compose(r, v)
 }
 
+// trafficTypes are how Google reports the tiers that can be asked for; unasked, it reports none.
+var trafficTypes = map[string]string{"standard": "ON_DEMAND", "flex": "ON_DEMAND_FLEX", "priority": "ON_DEMAND_PRIORITY"}
+
 func (g geminiHearer) compose(r *http.Request, v gjson.Result) (*prompt, *fault) {
 	config := geminiField(v, "generationConfig")
 	seen := g.peek(r, nil)
@@ -147,6 +150,7 @@ func (g geminiHearer) compose(r *http.Request, v gjson.Result) (*prompt, *fault)
 		seal:         newSealer(Google, g.secret(r.Header), seen.model),
 		stops:        words(geminiField(config, "stopSequences")),
 		showThoughts: geminiField(config, "thinkingConfig", "includeThoughts").Bool(),
+		tier:         trafficTypes[geminiField(v, "serviceTier").Str],
 	}
 	if n := geminiField(config, "candidateCount"); given(n) {
 		p.choices = int(n.Int())

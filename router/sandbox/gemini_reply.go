@@ -220,7 +220,8 @@ func (geminiSpeaker) terminator(out *frames, _ *answer) {
 	}
 }
 
-func (geminiSpeaker) ping(out *frames) { out.comment() }
+// ping is an empty line: Google's own SDK takes no comment.
+func (geminiSpeaker) ping(out *frames) { out.newline() }
 
 var geminiHeaders = http.Header{"Server": {"sandbox"}, "X-Content-Type-Options": {"nosniff"}}
 

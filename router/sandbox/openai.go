@@ -43,7 +43,7 @@ var (
 		"developer": object(fields{"role!": anyText, "content!": openaiTexts, "name": anyText}),
 		"system":    object(fields{"role!": anyText, "content!": openaiTexts, "name": anyText}),
 		"user":      object(fields{"role!": anyText, "content!": openaiUserParts, "name": anyText}),
-		"assistant": object(fields{"role!": anyText, "content": openaiAssistantParts, "name": anyText, "refusal": anyText,
+		"assistant": object(fields{"role!": anyText, "content": openaiAssistantParts, "name": anyText, "refusal": anyText, "annotations": anyArray,
 			"audio": object(fields{"id!": anyText}), "tool_calls": listOf(openaiCall, 1, 0), "function_call": anyObject}),
 		"tool":     object(fields{"role!": anyText, "content!": openaiTexts, "tool_call_id!": anyText}),
 		"function": object(fields{"role!": anyText, "content!": orNull(anyText), "name!": anyText}),
