@@ -143,7 +143,8 @@ func (r *reader) read(block string) {
 
 // The configuration that the README shows is the one there is: every key, with its default.
 func TestReadmeConfiguration(t *testing.T) {
-	text := blocks(t, "yaml")[0]
+	all := blocks(t, "yaml")
+	text := all[len(all)-1]
 	inFolder(t, text)
 	got, err := configure(nil, nil)
 	if err != nil {
@@ -182,5 +183,18 @@ func TestReadmeKey(t *testing.T) {
 	}
 	if got := blocks(t, "sh")[1]; got != demoCurl("http://127.0.0.1:8080", key)+"\n" {
 		t.Errorf("the README says\n%s, and the demo prints\n%s", got, demoCurl("http://127.0.0.1:8080", key))
+	}
+}
+
+// The provider that the README adds by configuration is one that calls can go to.
+func TestReadmeUpstream(t *testing.T) {
+	inFolder(t, blocks(t, "yaml")[0])
+	c, err := configure(nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := c.providers()["my-vllm"]
+	if p.BaseURL != "http://10.0.0.5:8000/v1" || len(p.Dialects) != 1 || !p.Quirks.MaxTokens {
+		t.Errorf("%+v", p)
 	}
 }
