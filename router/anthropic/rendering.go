@@ -38,6 +38,7 @@ type section struct {
 	id, name string      // of a call
 	text     []byte      // all of it of a call, else what has not been written
 	written  int         // of text
+	looked   int         // how much of a call's text was found not to be whole
 	open     bool
 }
 
@@ -125,13 +126,25 @@ func (w *rendering) pump(b []byte, whole bool) []byte {
 	for len(w.blocks) > 0 {
 		p := w.blocks[0]
 		b = w.grow(b, p)
-		if !whole && (len(w.blocks) == 1 || p.kind == router.KindCall && !gjson.ValidBytes(p.text)) {
+		if !whole && (len(w.blocks) == 1 || !p.whole()) {
 			return b
 		}
 		b = w.close(b, p)
 		w.blocks = w.blocks[1:]
 	}
 	return b
+}
+
+// whole tells whether a block has all of its text once another has begun.
+func (p *section) whole() bool {
+	if p.kind != router.KindCall {
+		return true
+	}
+	if p.looked == len(p.text) || p.text[len(p.text)-1] != '}' {
+		return false
+	}
+	p.looked = len(p.text)
+	return gjson.ValidBytes(p.text)
 }
 
 // start writes message_start. What the input comes to is known to the provider alone, in the end.
