@@ -1,0 +1,107 @@
+package routertest
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"waybill/ledger"
+	"waybill/router/sandbox"
+)
+
+// statuses are what callers get of a provider's failure when no other leg answers.
+var statuses = []struct {
+	kind   sandbox.Failure
+	status int
+}{
+	{sandbox.RateLimited, 429}, {sandbox.Overloaded, 502}, {sandbox.ServerError, 502}, {sandbox.Timeout, 502}, {sandbox.BadGateway, 502},
+	{sandbox.BadRequest, 400}, {sandbox.InvalidKey, 502}, {sandbox.OutOfCredit, 502}, {sandbox.SpendLimit, 502}, {sandbox.Forbidden, 502},
+	{sandbox.NotFound, 404}, {sandbox.Conflict, 502}, {sandbox.TooLarge, 413}, {sandbox.ContextLength, 400},
+}
+
+// impatient is long enough for a loopback's byte and short enough to wait for.
+const impatient = 300 * time.Millisecond
+
+var failures = failureList()
+
+func failureList() (out []Scenario) {
+	for _, f := range statuses {
+		out = append(out, Scenario{Name: "fails: " + string(f.kind), Run: func(s *Session) {
+			want := f.status
+			if f.kind == sandbox.TooLarge && s.Up.Dialect() == gemini {
+				want = http.StatusBadRequest // so says Google
+			}
+			r := s.Do(Ask{Turns: user(fmt.Sprintf("[[sandbox fail=%s]]", f.kind))}, modelAny)
+			if r.Fault == nil || r.status != want {
+				s.Fatalf("want status %d: %s\n%s", want, describe(r), cut(r.body))
+			}
+			if want := s.In.Type(want); want != "" && r.Fault.Type != want {
+				s.Errorf("the error's type is %q, want %q", r.Fault.Type, want)
+			}
+			r.void(s)
+		}})
+	}
+	return append(out,
+		Scenario{Name: "fails within the answer", Feature: "An error after content", Mode: Stream, Run: breaks("fail=overloaded fail_at=2 output=40")},
+		Scenario{Name: "fails before its end", Mode: Stream, Run: breaks("fail=server_error fail_at=end output=40")},
+		Scenario{Name: "cut within the answer", Mode: Stream, Run: breaks("cut=2 output=40")},
+		Scenario{Name: "truncated within the answer", Mode: Stream, Run: breaks("truncate=2 output=40")},
+		Scenario{Name: "truncated before its end", Mode: Stream, Run: breaks("truncate=end output=40")},
+		Scenario{Name: "hangs within the answer", Mode: Stream, Idle: impatient, Run: breaks("hang=2 output=40")},
+		Scenario{Name: "cut within calls", Mode: Stream, For: func(p Pair) bool { return p.Up.Dialect() != gemini && p.In.Dialect() != gemini }, // whose calls come whole
+			Run: breaks("call=weather chunk_bytes=4 cut=3")},
+		Scenario{Name: "cut, unary", Mode: Unary, Run: lost("cut=content", http.StatusBadGateway)},
+		Scenario{Name: "truncated, unary", Mode: Unary, Run: lost("truncate=content", http.StatusBadGateway)},
+		Scenario{Name: "hangs, unary", Mode: Unary, Idle: impatient, Run: lost("hang=content", http.StatusBadGateway)},
+		Scenario{Name: "hangs at once", Idle: impatient, Run: lost("hang=first", http.StatusBadGateway)},
+		Scenario{Name: "moves on from an error", Feature: "The next credential after a failure", Run: movesOn(sandbox.Script{Fail: sandbox.Overloaded})},
+		Scenario{Name: "moves on from a dead key", Run: movesOn(sandbox.Script{Fail: sandbox.InvalidKey})},
+		Scenario{Name: "moves on from an error after the headers", Mode: Stream, Run: movesOn(sandbox.Script{Fail: sandbox.Overloaded, FailAt: sandbox.AtFirst})},
+		Scenario{Name: "moves on from an error before content", Mode: Stream, Run: movesOn(sandbox.Script{Fail: sandbox.ServerError, FailAt: sandbox.After(0)})},
+		Scenario{Name: "moves on from a cut before content", Run: movesOn(sandbox.Script{Cut: sandbox.AtFirst})},
+		Scenario{Name: "moves on from an empty stream", Mode: Stream, Run: movesOn(sandbox.Script{Truncate: sandbox.AtFirst})},
+	)
+}
+
+// breaks is an answer that ends after content has gone out.
+func breaks(words string) func(*Session) {
+	return func(s *Session) {
+		r := s.Do(Ask{Tools: toolbox, Turns: user("[[sandbox " + words + "]]")}, modelAny)
+		if r.status != http.StatusOK {
+			s.Fatalf("nothing was sent: %s", describe(r))
+		}
+		r.broken(s)
+	}
+}
+
+// lost is an answer of which nothing can be shown, on any leg.
+func lost(words string, status int) func(*Session) {
+	return func(s *Session) {
+		r := s.Do(Ask{Turns: user("[[sandbox " + words + "]]")}, modelAny)
+		if r.Fault == nil || r.status != status {
+			s.Fatalf("want status %d: %s\n%s", status, describe(r), cut(r.body))
+		}
+		if len(r.calls) != 2 {
+			s.Errorf("%d attempts of two legs", len(r.calls))
+		}
+		r.void(s)
+	}
+}
+
+// movesOn fails the first credential: the second answers, and the caller cannot tell but by the facts.
+func movesOn(script sandbox.Script) func(*Session) {
+	return func(s *Session) {
+		script := script
+		script.Key = s.keys[s.Up.credential(0)]
+		defer s.bench.up.Script("", "", script)()
+		r := s.Do(Ask{Turns: user(question)}, modelAny)
+		r.whole(s)
+		says(sandbox.Answer(question, 0))(s, r)
+		if len(r.calls) != 2 || r.facts.Attempts != 2 {
+			s.Errorf("%d calls, %d attempts", len(r.calls), r.facts.Attempts)
+		}
+		if e := r.settled(s); e.Leg != 2 || len(e.Attempts) != 2 || e.Attempts[0].Outcome != ledger.Failed || e.Attempts[1].Outcome != ledger.Answered {
+			s.Errorf("the attempts are %+v", e.Attempts)
+		}
+	}
+}

@@ -1,0 +1,142 @@
+package routertest
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+var toolbox = []Tool{
+	{"weather", "Tells the weather.", json.RawMessage(`{"type":"object","properties":{"city":{"type":"string"},"days":{"type":"integer"}},"required":["city"]}`)},
+	{"time", "Tells the time.", json.RawMessage(`{"type":"object","properties":{"zone":{"type":"string"}},"required":["zone"]}`)},
+	{"stop", "Stops everything.", nil},
+}
+
+// arguments have what must survive two writings of JSON.
+const arguments = `{"city":"Ærø \"日本\" \\ \n 🚢","days":3,"deep":{"a":[1,2.5,null,true,{}],"e":""}}`
+
+// calls checks the names of the calls, that their ids differ and that their arguments are objects.
+func calls(names ...string) func(*Session, *Reply) {
+	return func(s *Session, r *Reply) {
+		s.Helper()
+		if len(r.Calls) != len(names) {
+			s.Fatalf("%d calls, want %q\n%s", len(r.Calls), names, cut(r.body))
+		}
+		ids := map[string]bool{}
+		for i, c := range r.Calls {
+			if c.Name != names[i] {
+				s.Errorf("call %d is of %q, want %q", i, c.Name, names[i])
+			}
+			if canonical(c.Args)[0] != '{' {
+				s.Errorf("the arguments are %q", c.Args)
+			}
+			if c.ID != "" && ids[c.ID] || c.ID == "" && (s.In.Dialect() != gemini || !s.Same()) {
+				s.Errorf("the id %q of call %d is not its own", c.ID, i)
+			}
+			ids[c.ID] = true
+		}
+		ends(s, r, "tool_calls")
+	}
+}
+
+// args checks the arguments of all calls.
+func args(text string) func(*Session, *Reply) {
+	return func(s *Session, r *Reply) {
+		s.Helper()
+		for _, c := range r.Calls {
+			if canonical(c.Args) != canonical(text) {
+				s.Errorf("the arguments are %s, want %s", c.Args, text)
+			}
+		}
+	}
+}
+
+// loop plays a tool loop: calls, their results, and one more call with its result, so that what was sealed must come back twice.
+func loop(kind, words string, thoughts bool) func(*Session) {
+	return func(s *Session) {
+		ask := Ask{Tools: toolbox, Thoughts: thoughts, Turns: user("[[sandbox call=weather,time " + words + "]]")}
+		r := s.Do(ask, kind)
+		r.whole(s)
+		calls("weather", "time")(s, r)
+		results := []Result{{r.Calls[0].ID, "weather", "[[sandbox call=time " + words + "]]", false}, {r.Calls[1].ID, "time", "noon", false}}
+		ask.Turns = append(ask.Turns, Turn{Assistant: true, Raw: r.Turn}, Turn{Results: results})
+		r = s.Do(ask, kind)
+		r.whole(s)
+		calls("time")(s, r)
+		ask.Turns = append(ask.Turns, Turn{Assistant: true, Raw: r.Turn}, Turn{Results: []Result{{r.Calls[0].ID, "time", "it is " + odd, false}}})
+		r = s.Do(ask, kind)
+		r.whole(s)
+		ends(s, r, "stop")
+		if !strings.Contains(r.Text(), "result of time") || !strings.Contains(r.Text(), "it is "+strings.TrimSpace(odd)[:20]) {
+			s.Errorf("the model read %q", r.Text())
+		}
+	}
+}
+
+var toolUse = []Scenario{
+	{Name: "one tool", Feature: "Tools", Ask: Ask{Tools: toolbox, Turns: user("[[sandbox call=weather args=" + strconv.Quote(arguments) + "]]")},
+		Check: all(calls("weather"), args(arguments))},
+	{Name: "streamed arguments", Mode: Stream, Ask: Ask{Tools: toolbox, Turns: user("[[sandbox call=weather chunk_bytes=3 split=utf8 args=" + strconv.Quote(arguments) + "]]")},
+		Check: all(calls("weather"), args(arguments))},
+	{Name: "no arguments", Ask: Ask{Tools: toolbox, Turns: user(`[[sandbox call=stop args="{}"]]`)}, Check: all(calls("stop"), args("{}"))},
+	{Name: "parallel tools", Feature: "Parallel calls", Ask: Ask{Tools: toolbox, Turns: user("[[sandbox calls=2 call=weather,time chunk_bytes=5]]")},
+		Check: calls("weather", "time", "weather", "time")},
+	{Name: "text and tools", Ask: Ask{Tools: toolbox, Turns: user(`[[sandbox say="Let me see." call=time]]`)}, Check: func(s *Session, r *Reply) {
+		calls("time")(s, r)
+		if r.Text() != "Let me see." {
+			s.Errorf("the text is %q", r.Text())
+		}
+	}},
+	{Name: "forced", Feature: "Forced call", Ask: Ask{Tools: toolbox, Choice: "required", Turns: user(question)}, Check: calls("weather")},
+	{Name: "forced by name", Feature: "Call forced by name", Ask: Ask{Tools: toolbox, Choice: "time", Turns: user(question)}, Check: calls("time")},
+	{Name: "none", Feature: "No call", Ask: Ask{Tools: toolbox, Choice: "none", Turns: user(question)}, Check: func(s *Session, r *Reply) {
+		if len(r.Calls) > 0 {
+			s.Errorf("%d calls where none is allowed", len(r.Calls))
+		}
+		ends(s, r, "stop")
+	}},
+	{Name: "serial", Feature: "One call at a time", Ask: Ask{Tools: toolbox, Serial: true, Turns: user("[[sandbox call=weather,time]]")},
+		Outcome: func(p Pair) Outcome {
+			switch {
+			case p.Up.Dialect() == gemini:
+				return Outcome{Warned, "parallel_tool_calls", "Gemini has no switch for it"}
+			case p.Up.Strict:
+				return Outcome{Warned, "parallel_tool_calls", "the server has no switch for it"}
+			}
+			return Outcome{}
+		}, Check: calls("weather")},
+	{Name: "forced where the model refuses it", Model: modelAuto, For: cross, Ask: Ask{Tools: toolbox, Choice: "required", Turns: user(question)},
+		Outcome: func(Pair) Outcome { return Outcome{Refused, "tool_choice", "the model calls tools as it sees fit"} }},
+	{Name: "results", Feature: "Results of tools", Run: loop(modelAny, "", false)},
+	{Name: "results under seals", Feature: "Sealed reasoning in tool loops", For: sealing, Run: loop(modelSealed, "reasoning=20", false)},
+	{Name: "results under shown seals", For: func(p Pair) bool { return sealing(p) && p.In.Dialect() != chat }, Run: loop(modelSealed, "reasoning=20", true)},
+	{Name: "failed result", Feature: "Failed results", Run: failedResult,
+		For: func(p Pair) bool { return p.In.Dialect() == messages || p.In.Dialect() == gemini }},
+	{Name: "history from elsewhere", Run: func(s *Session) {
+		k := Call{"call_1", "weather", `{"city":"Oslo"}`}
+		r := s.Do(Ask{Tools: toolbox, Turns: []Turn{{Text: "Weather?"}, {Assistant: true, Calls: []Call{k}}, {Results: []Result{{"call_1", "weather", "sunny", false}}}, {Text: question}}}, modelAny)
+		r.whole(s)
+		ends(s, r, "stop")
+		sends("sunny", "Oslo")(s, r)
+	}},
+}
+
+func sealing(p Pair) bool { return p.Up.Sealing != "" }
+
+func failedResult(s *Session) {
+	ask := Ask{Tools: toolbox, Turns: user("[[sandbox call=weather]]")}
+	r := s.Do(ask, modelAny)
+	r.whole(s)
+	calls("weather")(s, r)
+	ask.Turns = append(ask.Turns, Turn{Assistant: true, Raw: r.Turn}, Turn{Results: []Result{{r.Calls[0].ID, "weather", "no such city", true}}})
+	r = s.Do(ask, modelAny)
+	r.whole(s)
+	word := "result of weather"
+	if s.Up.Dialect() == messages || s.Up.Dialect() == gemini {
+		word = "error of weather"
+	}
+	if !strings.Contains(r.Text(), word) || !strings.Contains(r.Text(), "no such city") {
+		s.Errorf("the model read %s", fmt.Sprintf("%q", r.Text()))
+	}
+}
