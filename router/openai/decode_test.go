@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -220,17 +221,21 @@ func many(n int) string {
 }
 
 func FuzzDecode(f *testing.F) {
+	f.Add(fixture(f, "chat.json"))
+	f.Add(fixture(f, "encoded.json"))
 	f.Add([]byte(`{"model":"m","messages":[{"role":"system","content":"s"},{"role":"user","content":[{"type":"text","text":"a"},{"type":"x"}]}],"stream":true,"stream_options":{"include_usage":true},"n":2,"temperature":1,"tools":[{}]}`))
 	f.Add([]byte(`{"model":"m","messages":[{"role":"assistant","content":null,"tool_calls":[{}]},{"role":"tool","content":"a"}],"max_tokens":5}`))
+	f.Add([]byte(`{"model":"m","messages":[{"role":"assistant","function_call":{"name":"f","arguments":""}},{"role":"function","name":"f","content":""}],"functions":[{"name":"f"}],"function_call":"auto"}`))
+	f.Add([]byte(`{"model":"m","input":[[1,2],[3]],"encoding_format":"base64","dimensions":3}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
+		fuzzEmbed(t, body)
 		r, err := Inbound{}.Decode(router.Incoming{Body: body})
 		if err != nil {
-			if e, ok := errors.AsType[*router.FieldError](err); !ok || e.Field == "" || e.Reason == "" {
-				t.Fatalf("%v names no field", err)
-			}
+			faulty(t, err)
 			return
 		}
-		c := router.Call{Request: r, OutputCap: 77, Model: ledger.Model{ID: "up", Name: "openai/up"}}
+		m := ledger.Model{ID: "up", Name: "openai/up", Provider: "openai", Features: able}
+		c := router.Call{Request: r, OutputCap: 77, Model: m}
 		edited, _ := edit(c)
 		again, err := Inbound{}.Decode(router.Incoming{Body: edited})
 		if err != nil {
@@ -239,13 +244,74 @@ func FuzzDecode(f *testing.F) {
 		if again.Model != "up" || again.OutputCap != 77 || again.Stream != r.Stream || again.IncludeUsage != (r.Stream || r.IncludeUsage) {
 			t.Fatalf("%q became %q", body, edited)
 		}
-		r.Dialect = "other"
-		if _, _, err := encode(c); err != nil {
-			if _, ok := errors.AsType[*router.FieldError](err); !ok {
-				t.Fatal(err)
-			}
+		c.Quirks = router.Quirks{MaxTokens: true, NoStreamOptions: true, NoDeveloper: true, NoSchema: true, Drop: []string{"user"}}
+		quirky, _ := edit(c)
+		again, err = Inbound{}.Decode(router.Incoming{Body: quirky})
+		if err != nil || again.Format.Kind == router.FormatSchema || again.OutputCap != 77 || again.IncludeUsage || bytes.Contains(quirky, []byte(`"max_completion_tokens":`)) {
+			t.Fatalf("%q became %q: %v", body, quirky, err)
 		}
+		fuzzEncode(t, c, r)
 	})
+}
+
+// fuzzEncode checks that what is encoded is decoded to the same, as often as it is encoded.
+func fuzzEncode(t *testing.T, c router.Call, r *router.Request) {
+	r.Dialect, r.Extra, c.Quirks = "other", nil, router.Quirks{}
+	body, _, err := encode(c)
+	if err != nil {
+		faulty(t, err)
+		return
+	}
+	first, err := Inbound{}.Decode(router.Incoming{Body: body})
+	if err != nil {
+		if len(r.Messages)+len(r.System) == 0 || strings.HasPrefix(err.Error(), "messages: ") { // nothing but thoughts
+			return
+		}
+		t.Fatalf("%q: %v", body, err)
+	}
+	if len(first.Extra) > 0 {
+		t.Fatalf("%q has %q", body, first.Extra)
+	}
+	again := *first
+	again.Dialect = "other"
+	c.Request = &again
+	body, warnings, err := encode(c)
+	if err != nil || len(warnings) > 0 {
+		t.Fatalf("again: %q %q %v", body, warnings, err)
+	}
+	second, err := Inbound{}.Decode(router.Incoming{Body: body})
+	if err != nil {
+		t.Fatalf("%q: %v", body, err)
+	}
+	if a, b := meaning(t, first), meaning(t, second); a != b {
+		t.Fatalf("%s became %s", a, b)
+	}
+}
+
+func fuzzEmbed(t *testing.T, body []byte) {
+	r, err := Inbound{}.Decode(router.Incoming{Endpoint: router.EndpointEmbed, Body: body})
+	if err != nil {
+		faulty(t, err)
+		return
+	}
+	c := router.Call{Request: r, Model: ledger.Model{ID: "up", Name: "openai/up", Features: able}}
+	edited, _ := editEmbed(c)
+	again, err := Inbound{}.Decode(router.Incoming{Endpoint: router.EndpointEmbed, Body: edited})
+	if err != nil || again.Model != "up" || !reflect.DeepEqual(again.Embed, r.Embed) {
+		t.Fatalf("%q became %q: %v", body, edited, err)
+	}
+	r.Dialect, r.Extra = "other", nil
+	if _, _, err := encodeEmbed(c); err != nil {
+		faulty(t, err)
+	}
+}
+
+// faulty checks that an error is the caller's and names a field.
+func faulty(t *testing.T, err error) {
+	t.Helper()
+	if e, ok := errors.AsType[*router.FieldError](err); !ok || e.Field == "" || e.Reason == "" {
+		t.Fatalf("%v names no field", err)
+	}
 }
 
 func BenchmarkDecode(b *testing.B) {
