@@ -2,6 +2,7 @@ package anthropic
 
 import (
 	"bytes"
+	"encoding/json"
 	"testing"
 
 	"waybill/ledger"
@@ -55,8 +56,9 @@ func TestUsageOfACutAnswer(t *testing.T) {
 func FuzzDecoder(f *testing.F) {
 	f.Add([]byte("event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"usage\":{\"input_tokens\":1}}}\n\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"a\"}}\n\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":2}}\n\ndata: {\"type\":\"message_stop\"}\n\n"))
 	f.Add([]byte(`{"type":"message","content":[{"type":"text","text":"a"}],"stop_reason":"refusal","usage":{}}`))
+	f.Add([]byte(long))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		var d decoder
+		d := decoder{turn: &turn{}}
 		stopped := false
 		frames := router.NewFrameReader(bytes.NewReader(in))
 		for {
@@ -67,6 +69,9 @@ func FuzzDecoder(f *testing.F) {
 			steps, err := d.Frame(frame.Data, nil)
 			for _, c := range steps {
 				stopped = stopped || c.Finish != ""
+				if c.Kind == router.KindCall && c.Call >= d.calls {
+					t.Fatalf("%+v is of no call", c)
+				}
 			}
 			if err != nil {
 				break
@@ -74,6 +79,9 @@ func FuzzDecoder(f *testing.F) {
 		}
 		if d.Whole() && !stopped {
 			t.Fatal("whole without a stop reason")
+		}
+		if turn := d.Turn(); turn != nil && !json.Valid(turn) {
+			t.Fatalf("%s", turn)
 		}
 		if u, _ := d.Usage(); u != u.Clamped() {
 			t.Fatalf("%+v", u)

@@ -2,6 +2,7 @@ package anthropic
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -74,6 +75,9 @@ func (s *subset) schema(v gjson.Result) (string, error) {
 	if !v.IsObject() {
 		return v.Raw, nil
 	}
+	if v.Get("anyOf").Exists() && v.Get("oneOf").Exists() {
+		return "", errors.New("the schema cannot have anyOf and oneOf side by side")
+	}
 	w := router.NewObject(len(v.Raw) + 32)
 	var err error
 	v.ForEach(func(key, value gjson.Result) bool {
@@ -134,7 +138,7 @@ func (s *subset) close(w *router.Object, v gjson.Result) error {
 	}
 	open := extra.Raw != "false"
 	if none := len(properties.Map()) == 0; open && none && !v.Get("anyOf").Exists() && !v.Get("allOf").Exists() && !v.Get("oneOf").Exists() {
-		return fmt.Errorf("the schema cannot have an object whose members it does not name")
+		return errors.New("the schema cannot have an object whose members it does not name")
 	}
 	if extra.Exists() && open {
 		s.leave("additionalProperties")
