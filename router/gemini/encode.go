@@ -73,6 +73,12 @@ func encodeCount(c router.Call) (body []byte, warnings []string, err error) {
 	return body, t.Warnings, err
 }
 
+// Bounds of what Gemini takes.
+const (
+	maxCandidates = 8
+	maxStops      = 5
+)
+
 // settings writes what is neither conversation nor tools.
 func settings(t *router.Translated, out *generateRequest) (err error) {
 	c := out.Config
@@ -82,7 +88,12 @@ func settings(t *router.Translated, out *generateRequest) (err error) {
 		Frequency: t.Frequency, Presence: t.Presence,
 		Stop: t.Stop, Seed: t.Seed,
 	}
-	if t.N > 1 {
+	switch { // https://ai.google.dev/api/generate-content#generationconfig
+	case t.N > maxCandidates:
+		return t.Cannot("n", "more than 8 answers cannot be had")
+	case len(t.Stop) > maxStops:
+		return t.Cannot("stop", "more than 5 stop strings cannot be sent")
+	case t.N > 1:
 		c.CandidateCount = t.N
 	}
 	if t.Seed != nil && (*t.Seed < math.MinInt32 || *t.Seed > math.MaxInt32) {

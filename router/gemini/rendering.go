@@ -30,8 +30,9 @@ type answer struct {
 
 // spoken is a function call whose arguments come in pieces. Gemini has calls whole.
 type spoken struct {
+	n        int // its place among the answer's calls
 	id, name string
-	args     strings.Builder
+	args     []byte
 }
 
 func (w *rendering) answer(index int) *answer {
@@ -80,46 +81,56 @@ func (w *rendering) parts(a *answer, c router.Chunk) (b []byte) {
 	return b
 }
 
-// hear takes a piece of a call.
+// hear takes a piece of a call. Pieces of calls side by side may come in turns.
 func (a *answer) hear(c router.Chunk) {
-	if c.CallID != "" || len(a.calls) == 0 {
-		a.calls = append(a.calls, spoken{})
-		s := &a.calls[len(a.calls)-1]
-		s.id, s.name = c.CallID, c.Name
-		s.args.WriteString(c.Text)
-		a.said = true
-		return
+	for i := range a.calls {
+		if a.calls[i].n == c.Call && c.CallID == "" {
+			a.calls[i].args = append(a.calls[i].args, c.Text...)
+			return
+		}
 	}
-	a.calls[len(a.calls)-1].args.WriteString(c.Text)
+	if c.CallID == "" && c.Name == "" {
+		return // white space behind a call that is whole
+	}
+	a.calls = append(a.calls, spoken{n: c.Call, id: c.CallID, name: c.Name, args: []byte(c.Text)})
+	a.said = true
 }
 
-// whole writes the calls that have come. One whose arguments are no object cannot be: it is told at the end.
+// whole writes the calls that are known to be whole; with the answer's finish reason that is all of them. One whose
+// arguments are no object cannot be written: it is told at the end.
 func (w *rendering) whole(a *answer, b []byte) []byte {
-	for i := range a.calls {
-		s := &a.calls[i]
-		args := strings.TrimSpace(s.args.String())
-		if args == "" {
+	for len(a.calls) > 0 {
+		s := &a.calls[0]
+		args := strings.TrimSpace(string(s.args))
+		if args == "" && a.finish != "" {
 			args = "{}"
 		}
-		if doc, err := router.Document([]byte(args)); err != nil || !doc.IsObject() {
+		doc, err := router.Document([]byte(args))
+		switch {
+		case err == nil && doc.IsObject():
+			b = w.appendCall(open(b), a, s, args)
+		case a.finish == "":
+			return b
+		default:
 			a.fault = "the arguments of the call of " + s.name + " are not a JSON object: " + strings.ToValidUTF8(args[:min(len(args), 500)], "")
-			continue
 		}
-		b = open(b)
-		b = append(b, `{"functionCall":{`...)
-		if s.id != "" {
-			b = append(gjson.AppendJSONString(append(b, `"id":`...), s.id), ',')
-		}
-		b = gjson.AppendJSONString(append(b, `"name":`...), s.name)
-		b = append(append(append(b, `,"args":`...), args...), '}')
-		if !a.sealed { // as Gemini does, on the first: without one, Gemini would refuse the conversation later
-			a.sealed = true
-			b = gjson.AppendJSONString(append(b, `,"thoughtSignature":`...), router.MintSeal(w.head.Request))
-		}
-		b = append(b, '}')
+		a.calls = a.calls[1:]
 	}
-	a.calls = nil
 	return b
+}
+
+func (w *rendering) appendCall(b []byte, a *answer, s *spoken, args string) []byte {
+	b = append(b, `{"functionCall":{`...)
+	if s.id != "" {
+		b = append(gjson.AppendJSONString(append(b, `"id":`...), s.id), ',')
+	}
+	b = gjson.AppendJSONString(append(b, `"name":`...), s.name)
+	b = append(append(append(b, `,"args":`...), args...), '}')
+	if !a.sealed { // as Gemini does, on the first: without one, Gemini would refuse the conversation later
+		a.sealed = true
+		b = gjson.AppendJSONString(append(b, `,"thoughtSignature":`...), router.MintSeal(w.head.Request))
+	}
+	return append(b, '}')
 }
 
 // open separates parts.

@@ -135,11 +135,11 @@ func (e *editing) unsealPart(p gjson.Result, demanded bool) (raw string, left bo
 	if demanded {
 		w.String("thoughtSignature", unsealed)
 	}
+	left = !router.IsMinted(standard(seal.Str)) && stays // with a seal of ours nothing is lost
 	if !data {
-		return "", stays
+		return "", left
 	}
-	// What stands in for a seal of ours is what we would have written in its place: nothing of the caller's is lost.
-	return string(w.End()), stays && !router.IsMinted(standard(seal.Str))
+	return string(w.End()), left
 }
 
 // unsealedInBase64 is how clients write it whose seals are bytes.
