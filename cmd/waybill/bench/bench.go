@@ -23,8 +23,10 @@ type Options struct {
 	Events int           // in the log whose start is timed
 	// StartOnly leaves out the rounds.
 	StartOnly bool
-	Out       io.Writer // the table, at the end
-	Log       io.Writer // progress
+	// TranslationOnly measures nothing but what translation costs.
+	TranslationOnly bool
+	Out             io.Writer // the table, at the end
+	Log             io.Writer // progress
 }
 
 // Targets are what waybill promises of itself.
@@ -57,6 +59,9 @@ type bench struct {
 
 // Run measures and prints. An error means that the run is not valid; a missed target is said in the table.
 func Run(ctx context.Context, o Options) (err error) {
+	if o.TranslationOnly {
+		return translation(ctx, o)
+	}
 	dir, err := os.MkdirTemp("", "waybill-bench-")
 	if err != nil {
 		return err
@@ -83,7 +88,10 @@ func Run(ctx context.Context, o Options) (err error) {
 		b.print()
 	}
 	s.print(o)
-	return nil
+	if o.StartOnly {
+		return nil
+	}
+	return translation(ctx, o)
 }
 
 func (b *bench) start(ctx context.Context) error {
