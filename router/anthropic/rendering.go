@@ -17,9 +17,10 @@ type rendering struct {
 	thoughts bool // the caller wants to read what the model thinks
 	count    bool // the answer is a number of tokens
 
-	begun  bool       // message_start has been written
-	blocks []*section // those not yet closed, in order; only the first may be open
-	closed int        // how many have been
+	begun  bool             // message_start has been written
+	blocks []*section       // those not yet closed, in order; only the first may be open
+	calls  map[int]*section // those of blocks that are calls, by their place among the calls
+	closed int              // how many have been
 	ended  ending
 	free   []byte // room for what is written next; never written twice, so that what was returned stays
 }
@@ -104,16 +105,20 @@ func (w *rendering) last() *section {
 
 func (w *rendering) takeCall(c router.Chunk) bool {
 	if c.CallID != "" {
-		w.blocks = append(w.blocks, &section{kind: router.KindCall, ordinal: c.Call, id: c.CallID, name: c.Name, text: []byte(c.Text)})
+		p := &section{kind: router.KindCall, ordinal: c.Call, id: c.CallID, name: c.Name, text: []byte(c.Text)}
+		w.blocks = append(w.blocks, p)
+		if w.calls == nil {
+			w.calls = map[int]*section{}
+		}
+		w.calls[c.Call] = p
 		return true
 	}
-	for i := len(w.blocks) - 1; i >= 0; i-- {
-		if p := w.blocks[i]; p.kind == router.KindCall && p.ordinal == c.Call {
-			p.text = append(p.text, c.Text...)
-			return true
-		}
+	p := w.calls[c.Call]
+	if p == nil {
+		return false
 	}
-	return false
+	p.text = append(p.text, c.Text...)
+	return true
 }
 
 // pump writes what may be written: of the first block what there is, and of those behind it as soon as it is closed.
@@ -202,6 +207,9 @@ func (w *rendering) close(b []byte, p *section) []byte {
 	b = append(b, "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":"...)
 	b = append(strconv.AppendInt(b, int64(w.closed), 10), "}\n\n"...)
 	w.closed++
+	if w.calls[p.ordinal] == p {
+		delete(w.calls, p.ordinal)
+	}
 	return b
 }
 
