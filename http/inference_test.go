@@ -456,3 +456,19 @@ func TestSlowReader(t *testing.T) {
 		t.Errorf("%s", d.body)
 	}
 }
+
+// Each dialect's clients find the id of a call where they look for it, in refusals too.
+func TestRequestIDs(t *testing.T) {
+	n := newNode(t, nil)
+	_, secret := n.open("acme", "teams")
+	for path, name := range map[string]string{"/v1/messages": "Request-Id", "/v1/chat/completions": "X-Request-Id", "/v1/responses": "X-Request-Id", "/v1/embeddings": "X-Request-Id"} {
+		a := n.as(secret).call("POST", path, `{}`).want(400)
+		if id := a.header.Get(name); id == "" || id != a.header.Get("Waybill-Request") {
+			t.Errorf("%s: %s is %q, and the call %q", path, name, id, a.header.Get("Waybill-Request"))
+		}
+	}
+	a := n.as(secret).call("POST", "/v1/chat/completions", `{"model":"`+luna+`","messages":[{"role":"user","content":"hello"}]}`).want(200)
+	if id := a.header.Get("X-Request-Id"); id == "" || id == a.header.Get("Waybill-Request") {
+		t.Errorf("the upstream's id is not passed on: %q", id)
+	}
+}

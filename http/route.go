@@ -88,11 +88,22 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	_, _ = w.Write(append(b, '\n')) // a caller who has left reads nothing
 }
 
+// idHeaders are the headers in which the dialects' own clients look for the id of a call. An upstream that speaks the
+// caller's dialect puts its own there.
+var idHeaders = map[ledger.Dialect]string{
+	ledger.DialectOpenAIChat:        "X-Request-Id",
+	ledger.DialectOpenAIResponses:   "X-Request-Id",
+	ledger.DialectAnthropicMessages: "Request-Id",
+}
+
 // serve lets a call through to its route, if its caller may use it.
 func (s *Server) serve(rt route, w http.ResponseWriter, r *http.Request) {
 	v := w.(*visit)
 	v.route = rt.path
 	if rt.who == inference {
+		if name, ok := idHeaders[spokenAt(r)]; ok {
+			w.Header()[name] = []string{v.id}
+		}
 		rt.serve(s, &call{Context: r.Context(), s: s, r: r, id: v.id, vars: mux.Vars(r)}, w)
 		return // in its own dialect, refusals too
 	}

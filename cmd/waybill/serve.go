@@ -25,9 +25,10 @@ import (
 var serveCommand = command{
 	name:  "serve",
 	about: "run the node",
-	more: "Serves the OpenAI dialect and the control API until SIGTERM or Ctrl-C, then lets open calls end. Calls that an earlier\n" +
-		"run left open are resolved first, by the recovery rule. OPENAI_API_KEY, ANTHROPIC_API_KEY and GEMINI_API_KEY become the\n" +
-		"platform's credentials the first time that they are seen. The log of the process goes to stderr and holds no secrets.",
+	more: "Serves the OpenAI, Anthropic and Gemini dialects and the control API until SIGTERM or Ctrl-C, then lets open calls end.\n" +
+		"Calls that an earlier run left open are resolved first, by the recovery rule. The keys that the providers' own clients\n" +
+		"read from the environment, such as OPENAI_API_KEY, become the platform's credentials the first time that they are seen.\n" +
+		"The log of the process goes to stderr and holds no secrets.",
 	example:  []string{"waybill serve", "waybill serve --data /var/lib/waybill --listen 127.0.0.1:9000"},
 	settings: []string{"listen", "drain-timeout", "recovery", "litestream", "durability"},
 	setup: func(f *flags) action {
