@@ -107,6 +107,9 @@ func TestEncodeWhole(t *testing.T) {
 		{"a schema", router.Request{Format: schema(`{"type":"object","properties":{"a":{"type":"string","maxLength":5,"format":"color"},"b":{"oneOf":[{"type":"null"},{"type":"array","items":{"type":"object","properties":{"c":{}},"required":["c"]},"minItems":2}]}},"additionalProperties":false}`)}, "",
 			hi + `,"output_config":{"format":{"type":"json_schema","schema":{"type":"object","properties":{"a":{"type":"string"},"b":{"anyOf":[{"type":"null"},{"type":"array","items":{"type":"object","properties":{"c":{}},"required":["c"],"additionalProperties":false}}]}},"additionalProperties":false}}}`,
 			[]string{"response_format: maxLength, format, oneOf, minItems in the schema left out, p/m does not hold an answer to it"}, ""},
+		{"a schema of an open object", router.Request{Format: schema(`{"type":"object","properties":{"a":{}},"additionalProperties":true}`)}, "",
+			hi + `,"output_config":{"format":{"type":"json_schema","schema":{"type":"object","properties":{"a":{}},"additionalProperties":false}}}`,
+			[]string{"response_format: additionalProperties in the schema left out, p/m does not hold an answer to it"}, ""},
 		{"a schema of a map", router.Request{Format: schema(`{"type":"object","additionalProperties":{"type":"string"}}`)}, "", "", nil, "response_format: the schema cannot have an object whose members it does not name at p/m"},
 		{"a schema with conditions", router.Request{Format: schema(`{"type":"object","properties":{"a":{}},"if":{}}`)}, "", "", nil, `response_format: the schema cannot have "if" at p/m`},
 		{"a schema of two kinds of choices", router.Request{Format: schema(`{"anyOf":[],"oneOf":[]}`)}, "", "", nil, "response_format: the schema cannot have anyOf and oneOf side by side at p/m"},
@@ -163,6 +166,17 @@ func TestEncodeWhole(t *testing.T) {
 		if err != nil || string(out.body) != want || !slices.Equal(out.warnings, tt.warnings) {
 			t.Errorf("%s: %v\ngot  %s %q\nwant %s %q", tt.name, err, out.body, out.warnings, want, tt.warnings)
 		}
+	}
+}
+
+// A model that thinks by a budget does not when its answer is begun for it.
+func TestPrefillWithoutThinking(t *testing.T) {
+	r := router.Request{Effort: "low", Messages: []router.Message{asks, text(router.RoleAssistant, "So")}}
+	model := ledger.Model{ID: "up", Name: "p/m", Features: append(slices.Clone(whole), ledger.FeatureBudget, ledger.FeaturePrefill)}
+	out, err := encode(router.Call{Request: &r, OutputCap: 10_000, Model: model})
+	want := []string{"reasoning_effort: left out, p/m does not think when its answer is begun for it"}
+	if err != nil || gjson.GetBytes(out.body, "thinking").Exists() || !slices.Equal(out.warnings, want) {
+		t.Errorf("%v %s %q", err, out.body, out.warnings)
 	}
 }
 
