@@ -96,11 +96,12 @@ func converse(t *router.Translated, out *generateRequest) error {
 type conversing struct {
 	t        *router.Translated
 	contents []content
-	exchange int    // the turn with which the current exchange begins
-	seal     bool   // the model demands seals in it
-	calls    []sent // of the model's latest turn
-	thoughts string // where reasoning was left out first
-	detail   bool   // the caller was told of what is left out of media
+	exchange int            // the turn with which the current exchange begins
+	seal     bool           // the model demands seals in it
+	calls    []sent         // of the model's latest turn
+	places   map[string]int // of those by the caller's ids
+	thoughts string         // where reasoning was left out first
+	detail   bool           // the caller was told of what is left out of media
 }
 
 // sent is a call as it was written.
@@ -114,9 +115,20 @@ type sent struct {
 // call of each step of the current exchange needs a word in place of a seal.
 func (w *conversing) model(i int, m router.Message) error {
 	w.calls = w.calls[:0]
-	if w.remembered(m) {
-		return nil
+	if !w.remembered(m) {
+		if err := w.written(i, m); err != nil {
+			return err
+		}
 	}
+	w.places = make(map[string]int, len(w.calls))
+	for i, c := range w.calls {
+		w.places[c.id] = i
+	}
+	return nil
+}
+
+// written writes a turn of the assistant's from its parts.
+func (w *conversing) written(i int, m router.Message) error {
 	var parts []part
 	for _, p := range m.Parts {
 		switch p.Kind {
@@ -193,8 +205,12 @@ func (w *conversing) args(p router.Part) json.RawMessage {
 // user writes a turn of the user's: first what functions gave back, all of it in one content in the order of the calls,
 // then the rest.
 func (w *conversing) user(m router.Message) error {
-	var rest, results []part
-	var order []int
+	type placed struct {
+		at int
+		*response
+	}
+	var rest []part
+	var results []placed
 	for _, p := range m.Parts {
 		switch p.Kind {
 		case router.KindResult:
@@ -202,9 +218,7 @@ func (w *conversing) user(m router.Message) error {
 			if err != nil {
 				return err
 			}
-			at, _ := slices.BinarySearch(order, place+1) // equal places keep their order
-			order = slices.Insert(order, at, place)
-			results = slices.Insert(results, at, part{Response: made})
+			results = append(results, placed{place, made})
 		case router.KindText:
 			if p.Text != "" {
 				rest = append(rest, part{Text: &p.Text})
@@ -218,7 +232,12 @@ func (w *conversing) user(m router.Message) error {
 		}
 	}
 	if len(results) > 0 {
-		w.contents = append(w.contents, content{"user", results})
+		slices.SortStableFunc(results, func(a, b placed) int { return a.at - b.at })
+		parts := make([]part, 0, len(results))
+		for _, r := range results {
+			parts = append(parts, part{Response: r.response})
+		}
+		w.contents = append(w.contents, content{"user", parts})
 	}
 	if len(rest) > 0 {
 		w.contents = append(w.contents, content{"user", rest})
@@ -229,8 +248,8 @@ func (w *conversing) user(m router.Message) error {
 // result writes what a function gave back, under the name of the function and, where Gemini gave the call an id, that id.
 func (w *conversing) result(p router.Part) (out *response, place int, err error) {
 	out = &response{Name: p.Name}
-	place = slices.IndexFunc(w.calls, func(c sent) bool { return c.id == p.ID })
-	if place >= 0 {
+	place, known := w.places[p.ID]
+	if known {
 		out.ID, out.Name = w.calls[place].own, w.calls[place].name
 	} else {
 		place = len(w.calls)

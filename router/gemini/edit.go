@@ -24,7 +24,7 @@ func edit(c router.Call) (body []byte, warnings []string) {
 	}
 	root := gjson.Parse(router.TextOf(c.Request.Body))
 	if c.Request.Endpoint == router.EndpointCount {
-		if _, inner := find(root, "generateContentRequest"); inner.Exists() {
+		if member(root, "generateContentRequest").Exists() {
 			return e.rewrite(root, func(name string, v gjson.Result) (string, bool) {
 				if name == "generateContentRequest" {
 					e.at = name + "."
@@ -122,17 +122,6 @@ func (e *editing) config(v gjson.Result) []byte {
 		w.Raw("maxOutputTokens", capOf(e.c.OutputCap))
 	}
 	return w.End()
-}
-
-// find gives a member of an object in either spelling, and how it is spelled.
-func find(object gjson.Result, name string) (spelled string, found gjson.Result) {
-	object.ForEach(func(key, v gjson.Result) bool {
-		if camel(key.Str) == name && v.Type != gjson.Null {
-			spelled, found = key.Str, v
-		}
-		return spelled == ""
-	})
-	return spelled, found
 }
 
 // minted tells whether a seal of ours is in the conversation.

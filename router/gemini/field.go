@@ -3,6 +3,7 @@ package gemini
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,20 +44,13 @@ func members(object gjson.Result, at string, read func(name, field string, v gjs
 	if !object.IsObject() {
 		return wrong(strings.TrimSuffix(at, "."), "must be an object")
 	}
-	var spelled []string // names that were written in another way than ours
+	seen := make([]string, 0, 8)
 	return router.Members(object, at, func(written string, v gjson.Result) *router.FieldError {
 		name := camel(written)
-		if name != written {
-			if object.Get(gjson.Escape(name)).Exists() {
-				return wrong(at+written, "is given twice")
-			}
-			for _, s := range spelled {
-				if s == name {
-					return wrong(at+written, "is given twice")
-				}
-			}
-			spelled = append(spelled, name)
+		if slices.Contains(seen, name) {
+			return wrong(at+written, "is given twice")
 		}
+		seen = append(seen, name)
 		return read(name, at+written, v)
 	})
 }

@@ -27,6 +27,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"contents":{"role":"model","parts":{"functionCall":{"name":"f","args":{}},"thoughtSignature":"d2F5YmlsbC11bnNlYWxlZC1y"}},"tools":{"functionDeclarations":{"name":"f","parameters":{"type":"OBJECT","properties":{"a":{"type":"STRING","nullable":true}}}}}}`), byte(1))
 	f.Add([]byte(`{"generateContentRequest":{"model":"x","contents":[{"parts":[{"functionResponse":{"name":"f","response":{"output":1}}}]}]}}`), byte(2))
 	f.Add([]byte(`{"requests":[{"content":{"parts":[{"text":"a"}]}}]}`), byte(3))
+	f.Add([]byte(`{"systemInstruction":{"parts":[{"text":"S"}]},"contents":[{"parts":[{"text":"Hi"},{"inlineData":{"mimeType":"image/png","data":"//79"}}]},{"role":"model","parts":[{"text":"t","thought":true},{"functionCall":{"name":"f","args":{"a":1}}}]},{"parts":[{"functionResponse":{"name":"f","response":{"error":"x"},"parts":[{"inlineData":{"mimeType":"image/png","data":"AAAA"}}]}}]}],"tools":[{"functionDeclarations":[{"name":"f","parametersJsonSchema":{"type":"object","properties":{"a":{"const":1}},"$defs":{},"allOf":[{"required":["a"]}]}}]}],"toolConfig":{"functionCallingConfig":{"mode":"ANY","allowedFunctionNames":["f"]}},"generationConfig":{"responseMimeType":"application/json","responseSchema":{"anyOf":[{"type":"STRING"}],"propertyOrdering":["a"],"minItems":"1"},"thinkingConfig":{"thinkingBudget":-1,"includeThoughts":true},"stopSequences":"x"}}`), byte(16))
 	f.Fuzz(func(t *testing.T, body []byte, mode byte) {
 		in := router.Incoming{Model: "m", Body: body, Stream: mode&4 != 0}
 		switch mode & 3 {

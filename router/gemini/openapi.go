@@ -132,20 +132,20 @@ func ordered(object gjson.Result, order []string) string {
 	if len(order) == 0 {
 		return object.Raw
 	}
-	w := router.NewObject(len(object.Raw))
-	for _, name := range order {
-		object.ForEach(func(key, v gjson.Result) bool {
-			if key.Str == name {
-				w.Member(key.Raw, v.Raw)
-			}
-			return key.Str != name
-		})
-	}
+	type property struct{ key, value string }
+	var names []string
+	all := map[string]property{}
 	object.ForEach(func(key, v gjson.Result) bool {
-		if !slices.Contains(order, key.Str) {
-			w.Member(key.Raw, v.Raw)
-		}
+		names = append(names, key.Str)
+		all[key.Str] = property{key.Raw, v.Raw}
 		return true
 	})
+	w := router.NewObject(len(object.Raw))
+	for _, name := range append(order, names...) {
+		if p, ok := all[name]; ok {
+			w.Member(p.key, p.value)
+			delete(all, name)
+		}
+	}
 	return string(w.End())
 }

@@ -16,6 +16,9 @@ type call struct {
 	answered bool
 }
 
+// maxCalls bounds the calls of one turn, so that looking for the one that a result answers stays cheap.
+const maxCalls = 256
+
 // piece is a part as its members say it.
 type piece struct {
 	text, signature, data gjson.Result
@@ -113,6 +116,8 @@ func (d *decoding) call(out router.Part, v gjson.Result) (router.Part, *router.F
 		return out, fault
 	case out.Name == "":
 		return out, wrong(out.Field+".functionCall.name", "is required")
+	case len(d.calls) == maxCalls:
+		return out, wrong(out.Field, "is one of more than 256 calls in a turn")
 	}
 	minted := out.ID == ""
 	if minted {

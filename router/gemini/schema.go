@@ -84,19 +84,35 @@ func printable(c rune) rune {
 
 func (s *subset) object(v gjson.Result) string {
 	w := router.NewObject(len(v.Raw))
-	nullable := v.Get("nullable").Bool() // OpenAPI's, which many write
+	nullable, listed := false, false
+	var constant, only gjson.Result
+	v.ForEach(func(key, inner gjson.Result) bool {
+		switch key.Str {
+		case "nullable": // OpenAPI's, which many write
+			nullable = inner.Bool()
+		case "enum":
+			listed = true
+		case "const":
+			constant = inner
+		case "allOf":
+			if inner.Get("#").Int() == 1 {
+				only = inner.Get("0")
+			}
+		}
+		return true
+	})
 	v.ForEach(func(key, inner gjson.Result) bool {
 		switch {
 		case key.Str == "type" && nullable && inner.Type == gjson.String && inner.Str != "null":
 			w.Raw("type", "["+inner.Raw+`,"null"]`)
-		case key.Str == "allOf" && inner.Get("#").Int() == 1 && len(v.Get("allOf.0").Raw) > 0:
-			s.only(w, v, inner.Get("0"))
+		case key.Str == "allOf" && only.IsObject():
+			s.only(w, v, only)
 		default:
 			s.keyword(w, key.Str, inner)
 		}
 		return s.err == nil
 	})
-	if constant := v.Get("const"); constant.Exists() && !v.Get("enum").Exists() {
+	if constant.Exists() && !listed {
 		w.Raw("enum", "["+constant.Raw+"]")
 	}
 	return string(w.End())
@@ -108,6 +124,10 @@ func (s *subset) only(w *router.Object, around, inner gjson.Result) {
 		if around.Get(gjson.Escape(key.Str)).Exists() {
 			s.err = fmt.Errorf("a schema with %q cannot be sent", "allOf")
 			return false
+		}
+		if key.Str == "const" || key.Str == "nullable" {
+			s.drop(key.Str)
+			return true
 		}
 		s.keyword(w, key.Str, v)
 		return s.err == nil
