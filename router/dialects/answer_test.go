@@ -3,6 +3,7 @@ package dialects_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,6 +23,7 @@ import (
 
 const (
 	chat   = ledger.DialectOpenAIChat
+	resp   = ledger.DialectOpenAIResponses
 	claude = ledger.DialectAnthropicMessages
 	gem    = ledger.DialectGemini
 )
@@ -106,49 +109,89 @@ var answers = []struct {
 	model   string
 	tier    string
 	usage   ledger.Usage
-	content int // steps with content
+	content int // steps with content; −1: however many the dialect makes of it
+	// Where the answer has more than text: what was thought, and the calls as name(arguments).
+	thought string
+	calls   string
 }{
 	// OpenAI: the 2,006 prompt tokens include 1,536 read and 256 written; the 310 completion tokens include 192
 	// of reasoning. 2006 − 1536 − 256 = 214.
 	{"openai_text.sse", chat, map[int]string{0: "Hello é\n"}, map[int]string{0: "stop stop"},
-		"chatcmpl-B1", "gpt-6-luna-2026-09-22", "default", openaiUsage, 2},
+		"chatcmpl-B1", "gpt-6-luna-2026-09-22", "default", openaiUsage, 2, "", ""},
 	{"openai_tool.sse", chat, map[int]string{0: ""}, map[int]string{0: "tool_calls tool_calls"},
-		"chatcmpl-B1", "gpt-6-luna-2026-09-22", "default", openaiUsage, 3},
+		"chatcmpl-B1", "gpt-6-luna-2026-09-22", "default", openaiUsage, 3, "", `weather({"city":"Oslo"})`},
 	{"openai_two.sse", chat, map[int]string{0: "one", 1: "two"}, map[int]string{0: "length length", 1: "stop stop"},
-		"chatcmpl-B1", "gpt-6-luna-2026-09-22", "default", openaiUsage, 2},
+		"chatcmpl-B1", "gpt-6-luna-2026-09-22", "default", openaiUsage, 2, "", ""},
 	{"openai_text.json", chat, map[int]string{0: "Hello é"}, map[int]string{0: "length length"},
-		"chatcmpl-B2", "gpt-6-luna-2026-09-22", "flex", openaiUsage, 1},
+		"chatcmpl-B2", "gpt-6-luna-2026-09-22", "flex", openaiUsage, 1, "", ""},
 	// Anthropic: the 412 input tokens exclude 9,000 read and 3,000 written, 2,000 of these for an hour. The
 	// output is the last cumulative figure, 250, not 4 + 250, and includes 180 of thinking.
 	{"anthropic_text.sse", claude, map[int]string{0: "Hello é\n"}, map[int]string{0: "stop end_turn"},
 		"msg_01", "claude-sonnet-5-5-20260928", "standard",
-		ledger.Usage{Input: 412, CacheRead: 9000, CacheWrite: 1000, CacheWriteLong: 2000, Output: 250, Reasoning: 180}, 4},
+		ledger.Usage{Input: 412, CacheRead: 9000, CacheWrite: 1000, CacheWriteLong: 2000, Output: 250, Reasoning: 180}, 4, "Let me see.", ""},
 	// A delta that gives the output alone leaves the other figures as they were.
 	{"anthropic_tool.sse", claude, map[int]string{0: ""}, map[int]string{0: "tool_calls tool_use"},
 		"msg_01", "claude-sonnet-5-5-20260928", "standard",
-		ledger.Usage{Input: 412, CacheRead: 9000, CacheWrite: 1000, CacheWriteLong: 2000, Output: 61}, 2},
+		ledger.Usage{Input: 412, CacheRead: 9000, CacheWrite: 1000, CacheWriteLong: 2000, Output: 61}, 2, "", `weather({"city": "Oslo"})`},
 	{"anthropic_text.json", claude, map[int]string{0: "Hello é"}, map[int]string{0: "length max_tokens"},
 		"msg_02", "claude-haiku-5-5", "fast",
-		ledger.Usage{Input: 20, CacheRead: 700, Output: 90, Reasoning: 55}, 1},
+		ledger.Usage{Input: 20, CacheRead: 700, Output: 90, Reasoning: 55}, 3, "", ""},
 	// Gemini: the prompt's 1,200 include 1,000 cached; 60 more came from tools; the last total counts, not the
 	// sum of the totals. 1200 + 60 − 1000 = 260. The 40 of the candidates exclude 100 of thoughts.
 	{"gemini_text.sse", gem, map[int]string{0: "Hello é\n"}, map[int]string{0: "stop STOP"},
-		"R1", "gemini-3.5-flash-lite", "standard", geminiUsage, 3},
+		"R1", "gemini-3.5-flash-lite", "standard", geminiUsage, 4, "**Greeting**", ""},
 	{"gemini_tool.sse", gem, map[int]string{0: ""}, map[int]string{0: "tool_calls STOP"},
-		"R1", "gemini-3.5-flash-lite", "standard", geminiUsage, 1},
+		"R1", "gemini-3.5-flash-lite", "standard", geminiUsage, 1, "", `weather({"city":"Oslo"})`},
 	{"gemini_two.sse", gem, map[int]string{0: "one.", 1: "two!"}, map[int]string{0: "stop STOP", 1: "length MAX_TOKENS"},
-		"R1", "gemini-3.5-flash-lite", "standard", geminiUsage, 4},
+		"R1", "gemini-3.5-flash-lite", "standard", geminiUsage, 4, "", ""},
 	{"gemini_text.json", gem, map[int]string{0: "Hello é", 1: "Hi"}, map[int]string{0: "stop STOP", 1: "length MAX_TOKENS"},
-		"R3", "gemini-3.5-flash-lite", "", ledger.Usage{Input: 200, CacheRead: 1000, Output: 103, Reasoning: 100}, 2},
+		"R3", "gemini-3.5-flash-lite", "", ledger.Usage{Input: 200, CacheRead: 1000, Output: 103, Reasoning: 100}, 3, "", ""},
 	{"gemini_blocked.sse", gem, map[int]string{0: ""}, map[int]string{0: "content_filter PROHIBITED_CONTENT"},
-		"R2", "gemini-3.5-flash-lite", "", ledger.Usage{Input: 14}, 0},
+		"R2", "gemini-3.5-flash-lite", "", ledger.Usage{Input: 14}, 0, "", ""},
 	{"gemini_blocked.json", gem, map[int]string{0: ""}, map[int]string{0: "content_filter SAFETY"},
-		"R4", "gemini-3.5-flash-lite", "", ledger.Usage{Input: 14}, 0},
+		"R4", "gemini-3.5-flash-lite", "", ledger.Usage{Input: 14}, 0, "", ""},
+	// 4,096 of prompt include 1,024 read and 2,048 written: 4096 − 1024 − 2048 = 1,024 plain. 333 of completion include 256 of
+	// reasoning.
+	{"openai_tools.sse", chat, map[int]string{0: ""}, map[int]string{0: "tool_calls tool_calls"}, "chatcmpl-B3", "gpt-5.5-2026-02-11", "priority",
+		ledger.Usage{Input: 1024, CacheRead: 1024, CacheWrite: 2048, Output: 333, Reasoning: 256}, 5, "", `weather({"city":"Tromsø"}) time({})`},
+	// Without details everything is plain. Arguments need not be JSON: they are the model's words.
+	{"openai_tools.json", chat, map[int]string{0: ""}, map[int]string{0: "tool_calls tool_calls"}, "chatcmpl-B4", "gpt-5.5-2026-02-11", "default",
+		ledger.Usage{Input: 77, Output: 45}, 2, "", `weather({"city":"Oslo"}) time({"zone":)`},
+	{"openai_refusal.json", chat, map[int]string{0: "I will not."}, map[int]string{0: "stop stop"}, "chatcmpl-B5", "gpt-5.5-2026-02-11", "default",
+		ledger.Usage{Input: 12, Output: 9}, 1, "", ""},
+	// A compatible server with thoughts of its own, and usage in the chunk that ends the answer: 600 − 512 = 88 plain.
+	{"compatible_reasoning.sse", chat, map[int]string{0: "Hello é"}, map[int]string{0: "stop stop"}, "cmpl-7", "deepseek-v4", "",
+		ledger.Usage{Input: 88, CacheRead: 512, Output: 50, Reasoning: 30}, 4, "Hm, yes.", ""},
+	// Anthropic's 35 are plain as they are; of 5,120 written 4,096 are for five minutes and 1,024 for an hour: 4096 + 1024 = 5120.
+	// The delta at the end repeats the sum without the split, which stays as it was. The second call has no fragment at all: {}.
+	{"anthropic_tools.sse", claude, map[int]string{0: "Let me see."}, map[int]string{0: "tool_calls tool_use"}, "msg_03", "claude-opus-5-5-20260922", "batch",
+		ledger.Usage{Input: 35, CacheRead: 20480, CacheWrite: 4096, CacheWriteLong: 1024, Output: 310, Reasoning: 204}, -1, "Two tools.", `weather({"city": "Tromsø"}) time({})`},
+	{"anthropic_tools.json", claude, map[int]string{0: ""}, map[int]string{0: "tool_calls tool_use"}, "msg_04", "claude-opus-5-5-20260922", "standard",
+		ledger.Usage{Input: 8, CacheWriteLong: 1024, Output: 140, Reasoning: 64}, -1, "Two tools.", `weather({"city":"Tromsø"}) time({})`},
+	// Gemini: 3,000 of prompt include 2,048 cached: 952 plain. 34 of the candidates and 120 of thoughts are 154 of output; the 80 of
+	// thoughts that were told before are among them. 3000 + 34 + 120 = 3154, the total.
+	{"gemini_tools.sse", gem, map[int]string{0: ""}, map[int]string{0: "tool_calls STOP"}, "R5", "gemini-3.8-flash", "priority", geminiTools, -1,
+		"Two tools.", `weather({"city":"Tromsø"}) time({})`},
+	{"gemini_tools.json", gem, map[int]string{0: ""}, map[int]string{0: "tool_calls STOP"}, "R6", "gemini-3.8-flash", "standard", geminiTools, -1,
+		"Two tools.", `weather({"city":"Tromsø"}) time({})`},
+	// Responses: 5,000 of input include 3,072 read and 1,536 written, 512 of these for twelve hours: 5000 − 3072 − 1536 = 392 plain,
+	// 1536 − 512 = 1,024 short. 420 of output include 320 of reasoning.
+	{"responses_tools.sse", resp, map[int]string{0: ""}, map[int]string{0: "tool_calls completed"}, "resp_01", "gpt-6-sol-2026-09-22", "flex", responsesTools, -1,
+		"Two tools.", `weather({"city":"Tromsø"}) time({})`},
+	{"responses_tools.json", resp, map[int]string{0: ""}, map[int]string{0: "tool_calls completed"}, "resp_01", "gpt-6-sol-2026-09-22", "flex", responsesTools, -1,
+		"Two tools.", `weather({"city":"Tromsø"}) time({})`},
+	{"responses_text.sse", resp, map[int]string{0: "Hello é\n"}, map[int]string{0: "stop completed"}, "resp_01", "gpt-6-sol-2026-09-22", "flex",
+		ledger.Usage{Input: 100, Output: 7}, -1, "", ""},
+	// 2100 − 2048 = 52 plain; of the 64 that the cap allowed 60 went into reasoning.
+	{"responses_incomplete.json", resp, map[int]string{0: "Hello é"}, map[int]string{0: "length max_output_tokens"}, "resp_01", "gpt-6-sol-2026-09-22", "flex",
+		ledger.Usage{Input: 52, CacheRead: 2048, Output: 64, Reasoning: 60}, -1, "", ""},
 }
 
 var (
-	openaiUsage = ledger.Usage{Input: 214, CacheRead: 1536, CacheWrite: 256, Output: 310, Reasoning: 192}
-	geminiUsage = ledger.Usage{Input: 260, CacheRead: 1000, Output: 140, Reasoning: 100}
+	openaiUsage    = ledger.Usage{Input: 214, CacheRead: 1536, CacheWrite: 256, Output: 310, Reasoning: 192}
+	geminiTools    = ledger.Usage{Input: 952, CacheRead: 2048, Output: 154, Reasoning: 120}
+	responsesTools = ledger.Usage{Input: 392, CacheRead: 3072, CacheWrite: 1024, CacheWriteLong: 512, Output: 420, Reasoning: 320}
+	geminiUsage    = ledger.Usage{Input: 260, CacheRead: 1000, Output: 140, Reasoning: 100}
 )
 
 func fixture(t *testing.T, file string) (body []byte, kind string, stream bool) {
@@ -172,12 +215,23 @@ func TestAnswers(t *testing.T) {
 				t.Fatal(err)
 			}
 			var frames []byte
-			var id, model, tier string
+			var id, model, tier, thought string
+			var calls []string
 			text, finish, content := map[int]string{}, map[int]string{}, 0
 			for _, step := range steps {
 				frames = append(frames, step.Frame...)
 				id, model, tier = id+step.ID, model+step.Model, tier+step.Tier
-				text[step.Index] += step.Text
+				switch text[step.Index] += ""; step.Kind {
+				case router.KindReasoning:
+					thought += step.Text
+				case router.KindCall:
+					if step.Name != "" {
+						calls = append(calls, step.Name+"(")
+					}
+					calls[step.Call] += step.Text
+				default:
+					text[step.Index] += step.Text
+				}
 				if step.Finish != "" {
 					finish[step.Index] += string(step.Finish) + " " + step.Native
 				}
@@ -188,8 +242,20 @@ func TestAnswers(t *testing.T) {
 			if fmt.Sprint(text) != fmt.Sprint(tt.text) || fmt.Sprint(finish) != fmt.Sprint(tt.finish) {
 				t.Errorf("text %v, finish %v, want %v, %v", text, finish, tt.text, tt.finish)
 			}
-			if id != tt.id || model != tt.model || content != tt.content {
+			if id != tt.id || model != tt.model || tt.content >= 0 && content != tt.content {
 				t.Errorf("id %q, model %q, %d steps with content, want %q, %q, %d", id, model, content, tt.id, tt.model, tt.content)
+			}
+			for i := range calls {
+				name, args, _ := strings.Cut(calls[i], "(")
+				var one bytes.Buffer // a body may have its arguments on many lines
+				if json.Compact(&one, []byte(args)) != nil || stream {
+					one.Reset()
+					one.WriteString(args)
+				}
+				calls[i] = name + "(" + one.String() + ")"
+			}
+			if said := strings.Join(calls, " "); thought != tt.thought || said != tt.calls {
+				t.Errorf("thought %q, calls %s, want %q, %s", thought, said, tt.thought, tt.calls)
 			}
 			if tier != tt.tier {
 				t.Errorf("tier %q, want %q", tier, tt.tier)
@@ -222,7 +288,7 @@ func TestCutAnswersAreNeverWhole(t *testing.T) {
 			}
 		})
 		places := []int{len(body)}
-		for i := 0; i < len(body); i += 7 {
+		for i := 0; i < len(body); i += 97 {
 			places = append(places, i)
 		}
 		for i := 0; stream && i < len(body); {

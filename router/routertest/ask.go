@@ -25,6 +25,7 @@ type Ask struct {
 	Tier                 string
 	Hush                 bool // OpenAI Chat: the caller does not ask for usage in a stream
 	Unknown              bool // a field that waybill does not know
+	Pings                bool // the upstream keeps its stream alive
 	Texts                []string
 	Embed, Count, Stream bool
 }

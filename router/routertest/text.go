@@ -72,7 +72,7 @@ var texts = []Scenario{
 		}
 	}},
 	{Name: "long unicode", Ask: Ask{Turns: user("[[sandbox chunk_bytes=701 say=" + strconv.Quote(long) + "]]")}, Check: says(long)},
-	{Name: "odd boundaries", Mode: Stream, Ask: Ask{Turns: user("[[sandbox split=utf8 crlf pings chunk_bytes=7 say=" + strconv.Quote(odd) + "]]")}, Check: says(odd)},
-	{Name: "byte by byte", Mode: Stream, Ask: Ask{Turns: user("[[sandbox split=1 pings output=8]]" + question)}, Check: says(sandbox.Answer(question, 8))},
+	{Name: "odd boundaries", Mode: Stream, Ask: Ask{Turns: user("[[sandbox split=utf8 crlf pings chunk_bytes=7 say=" + strconv.Quote(odd) + "]]"), Pings: true}, Check: says(odd)},
+	{Name: "byte by byte", Mode: Stream, Ask: Ask{Turns: user("[[sandbox split=1 pings output=8]]" + question), Pings: true}, Check: says(sandbox.Answer(question, 8))},
 	{Name: "extras", Ask: Ask{Turns: user("[[sandbox extras]]" + question)}, Check: says(sandbox.Answer(question, 0))},
 }

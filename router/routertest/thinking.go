@@ -25,7 +25,8 @@ var thinking = []Scenario{
 		return cross(p) && (p.Up.Dialect() == messages || p.Up.Dialect() == gemini)
 	},
 		Ask:     Ask{Turns: user("[[sandbox reasoning=40]]"), Effort: "medium", Cap: 30_000},
-		Outcome: func(Pair) Outcome { return Outcome{Approximate, "reasoning_effort", ""} }, Check: reasons},
+		// Gemini's budgets are those that Google itself gives the efforts; Anthropic names none.
+		Outcome: to(Outcome{Approximate, "reasoning_effort", ""}, messages), Check: reasons},
 	{Name: "budget", Feature: "Reasoning budgets", Ask: Ask{Turns: user("[[sandbox reasoning=40]]"), Budget: 4096, Cap: 30_000},
 		Outcome: func(p Pair) Outcome {
 			if cross(p) {
