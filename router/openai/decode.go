@@ -16,13 +16,13 @@ const maxModel = 256
 // decoding is one request being read.
 type decoding struct {
 	req           *router.Request
-	completionCap int64       // max_completion_tokens
-	tokensCap     int64       // max_tokens
-	custom        bool        // there is a tool that is no function
-	conversed     bool        // messages has been read
-	answering     bool        // the latest turn holds the results of tools and nothing else
-	function      router.Part // the latest call in the deprecated form, which has no id
-	hinted        map[string]int
+	completionCap int64          // max_completion_tokens
+	tokensCap     int64          // max_tokens
+	custom        bool           // there is a tool that is no function
+	conversed     bool           // messages has been read
+	answering     bool           // the latest turn holds the results of tools and nothing else
+	function      router.Part    // the latest call in the deprecated form, which has no id
+	hinted        map[string]int // the place among the hints of members of messages, by name
 }
 
 // field reads one member of the request.
@@ -149,7 +149,7 @@ func (d *decoding) streamOptions(v gjson.Result) *router.FieldError {
 			d.req.IncludeUsage, fault = router.BoolField(field+".include_usage", v)
 		case "include_obfuscation": // false takes the padding off, which other answers do not have
 			if v.Type != gjson.False {
-				d.hint(field+"."+name, "pads OpenAI's events against guesses from their lengths")
+				d.hint(field+".", name, "pads OpenAI's events against guesses from their lengths")
 			}
 		default:
 			d.unknown(name, field+".", v)

@@ -51,26 +51,35 @@ func (d *decoding) unknown(name, at string, v gjson.Result) {
 	switch reason, ok := hints[name]; {
 	case at != "" && empty(v):
 	case ok:
-		d.hint(at+name, reason)
+		d.hint(at, name, reason)
 	default:
 		d.extra(at + name)
 	}
 }
 
-func (d *decoding) extra(field string) { d.req.Extra = append(d.req.Extra, field) }
+// maxExtra bounds how many members without a canonical form are kept by name: one is enough to refuse a leg.
+const maxExtra = 64
+
+func (d *decoding) extra(field string) {
+	if len(d.req.Extra) < maxExtra {
+		d.req.Extra = append(d.req.Extra, field)
+	}
+}
 
 // hint notes what a leg in another dialect leaves out. Of what stands in many places the first is named, so that a
 // long conversation has no warning a message.
-func (d *decoding) hint(field, reason string) {
-	if i, ok := d.hinted[reason]; ok {
-		d.req.Hints[i].Reason = reason + "; here and below"
-		return
+func (d *decoding) hint(at, name, reason string) {
+	if at != "" {
+		if i, ok := d.hinted[name]; ok {
+			d.req.Hints[i].Reason = reason + "; here and below"
+			return
+		}
+		if d.hinted == nil {
+			d.hinted = map[string]int{}
+		}
+		d.hinted[name] = len(d.req.Hints)
 	}
-	if d.hinted == nil {
-		d.hinted = map[string]int{}
-	}
-	d.hinted[reason] = len(d.req.Hints)
-	d.req.Hints = append(d.req.Hints, router.FieldError{Field: field, Reason: reason})
+	d.req.Hints = append(d.req.Hints, router.FieldError{Field: at + name, Reason: reason})
 }
 
 func empty(v gjson.Result) bool {

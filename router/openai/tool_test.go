@@ -2,6 +2,7 @@ package openai
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"waybill/router"
@@ -150,5 +151,24 @@ func TestNamesOfTheCap(t *testing.T) {
 	}
 	if got := decoded(t, `"max_tokens":5,"max_completion_tokens":6`).Name("max_completion_tokens"); got != "max_completion_tokens" {
 		t.Error(got)
+	}
+}
+
+// A member in many messages is one warning; different members are as many.
+func TestHintsAreFew(t *testing.T) {
+	r, err := Inbound{}.Decode(router.Incoming{Body: []byte(`{"model":"m","messages":[{"role":"user","content":"a","name":"x"},{"role":"user","content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}],"name":"y"}],
+		"prompt_cache_key":"k","prompt_cache_retention":"24h","stream_options":{"include_obfuscation":true}}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, h := range r.Hints {
+		got = append(got, h.Field)
+	}
+	if want := "messages[0].name messages[1].content[0].cache_control prompt_cache_key prompt_cache_retention stream_options.include_obfuscation"; strings.Join(got, " ") != want || len(r.Extra) > 0 {
+		t.Errorf("%q %q", got, r.Extra)
+	}
+	if !strings.HasSuffix(r.Hints[0].Reason, "; here and below") {
+		t.Error(r.Hints[0].Reason)
 	}
 }
