@@ -67,8 +67,10 @@ func TestDecoderReadsWhatItDoesNotKnow(t *testing.T) {
 	if len(steps) != 4 || !steps[0].Content || !steps[2].Content || steps[0].Kind != "" || steps[3].Text != "One." || steps[3].Finish != router.FinishStop {
 		t.Errorf("%+v", steps)
 	}
+	d = decoder{turn: &turn{}}
+	hear(t, &d, `{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f"}}]},"finishReason":"STOP"}]}`)
 	if d.Turn() != nil {
-		t.Error("a turn without a call is not asked for again")
+		t.Error("a turn without a seal need not be kept")
 	}
 }
 
