@@ -186,6 +186,16 @@ func TestNoTurn(t *testing.T) {
 	}
 }
 
+// Reasoning that is not sealed refers to what nobody has stored, and stays out of what goes back.
+func TestTurnWithoutUnsealed(t *testing.T) {
+	c := streaming()
+	c.Request.Stream = false
+	_, reply, _, err := answer(t, c, 200, `{"status":"completed","output":[{"type":"reasoning","id":"rs_0","summary":[]},`+thought+`,`+called+`]}`)
+	if err != nil || string(reply.Turn()) != "["+thought+","+called+"]" {
+		t.Errorf("%v %s", err, reply.Turn())
+	}
+}
+
 func TestFinish(t *testing.T) {
 	for response, want := range map[string]router.Chunk{
 		`"status":"completed"`: {Finish: router.FinishStop, Native: "completed"},

@@ -87,13 +87,10 @@ func (e *editing) member(key, value gjson.Result) {
 		e.w.Int(name, e.call.OutputCap)
 	case name == "store":
 		e.w.Raw(name, "false")
-	case name == "include" && e.reasons() && value.Type != gjson.Null:
+	case name == "include" && e.reasons():
 		e.w.Raw(name, withSealed(value))
 	default:
 		e.w.Member(key.Raw, value.Raw)
-		if value.Type == gjson.Null {
-			return
-		}
 	}
 	e.written[key.Str] = true
 }

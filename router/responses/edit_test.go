@@ -26,6 +26,8 @@ func TestEdit(t *testing.T) {
 			`{"include":[ "reasoning.encrypted_content" ],"model":"up",` + turns + `,"max_output_tokens":77,"store":false}`, nil},
 		{"sealed reasoning, not asked for", `{"model":"nova",` + turns + `}`, []string{reasoning},
 			`{"model":"up",` + turns + `,"max_output_tokens":77,"store":false,"include":["reasoning.encrypted_content"]}`, nil},
+		{"nulls", `{"store":null,"include":null,"max_output_tokens":null,"model":"nova",` + turns + `}`, []string{reasoning},
+			`{"store":false,"include":["reasoning.encrypted_content"],"max_output_tokens":77,"model":"up",` + turns + `}`, nil},
 		{"sampling", `{"temperature":0.2,"top_p":1,"model":"nova",` + turns + `}`, []string{reasoning},
 			`{"top_p":1,"model":"up",` + turns + `,"max_output_tokens":77,"store":false,"include":["reasoning.encrypted_content"]}`,
 			[]string{"temperature: left out, openai/up refuses it"}},

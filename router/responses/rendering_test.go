@@ -201,14 +201,16 @@ func TestRenderedWithoutThoughts(t *testing.T) {
 func TestRenderedIncomplete(t *testing.T) {
 	for finish, reason := range map[router.Finish]string{router.FinishLength: "max_output_tokens", router.FinishFiltered: "content_filter"} {
 		w := Inbound{}.Writer(decode(t, `{"model":"nova","input":"a"}`), head, ledger.DialectGemini)
-		got, err := events(t, render(w, router.Chunk{Kind: router.KindText, Text: "a", Content: true}, router.Chunk{Kind: router.KindCall, CallID: "c", Name: "f", Text: `{"a`, Content: true},
-			router.Chunk{Finish: finish})+string(w.End(usage)))
+		got, err := events(t, render(w, router.Chunk{Kind: router.KindText, Text: "a", Content: true}, router.Chunk{Kind: router.KindCall, CallID: "b", Name: "f", Text: `{}`, Content: true},
+			router.Chunk{Kind: router.KindCall, Call: 1, CallID: "c", Name: "f", Text: `{"a`, Content: true}, router.Chunk{Index: 1, Kind: router.KindText, Text: "another answer"},
+			router.Chunk{Finish: finish}, router.Chunk{Kind: router.KindText, Text: "too late"})+string(w.End(usage)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		last := got[len(got)-1]
 		if r := last.Response; last.Type != "response.incomplete" || r.Status != "incomplete" || r.IncompleteDetails.Reason != reason ||
-			r.Output[0].Status != "completed" || r.Output[1].Status != "incomplete" || r.Output[1].Arguments.OfString != `{"a` {
+			len(r.Output) != 3 ||
+			r.Output[0].Status != "completed" || r.Output[1].Status != "completed" || r.Output[2].Status != "incomplete" || r.Output[2].Arguments.OfString != `{"a` {
 			t.Errorf("%s: %s", last.Type, r.RawJSON())
 		}
 	}
