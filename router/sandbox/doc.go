@@ -105,9 +105,18 @@
 // of another model, Anthropic and OpenAI drop it in silence, uncounted, and Gemini refuses it. A call
 // of the current turn that comes back to Gemini 3 or later without its signature is 400,
 // unless it is the text skip_thought_signature_validator (as it is, or in base64).
-// Thinking must come back first in its turn, and if a turn of an open tool loop had tool_use
-// under enabled thinking budgets, it must be there. That Anthropic also
-// binds thinking to an unchanged prefix is left out.
+// Thinking that comes back stands before the calls of its turn and is not its last block; a turn
+// whose calls are being answered must begin with it if thinking is enabled with a budget.
+// Responses stores nothing: reasoning must bring its encrypted_content and be followed by what it
+// led to. That Anthropic also binds thinking to an unchanged prefix is left out.
+//
+// # Schemas
+//
+// Where a provider enforces a schema it takes only some: OpenAI's strict ones close every object
+// and require each property, and compose with anyOf alone; Anthropic's (output_config, strict tools) close
+// every object and have no bounds (minimum, maxLength, …); Gemini's parameters and responseSchema
+// are its OpenAPI subset, whose words and types alone are known, with no empty properties and an
+// items for each array, while its JSON Schemas may be anything. What breaks a rule is 400.
 //
 // # Directives
 //

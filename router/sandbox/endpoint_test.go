@@ -166,6 +166,13 @@ func TestCompatibleServers(t *testing.T) {
 	}
 	azure, _ := http.NewRequest(http.MethodPost, c.root+"/compatible/azure/chat/completions", strings.NewReader(`{"model":"m","messages":[{"role":"user","content":"x"}],"stream":true,"stream_options":{"include_usage":true}}`))
 	azure.Header.Set("Api-Key", "secret")
+	other := azure.Clone(t.Context())
+	other.URL.Path = strings.Replace(other.URL.Path, "azure", "v1", 1)
+	other.Body = http.NoBody
+	other.ContentLength = 0
+	if got := c.do(other); got.status != 401 {
+		t.Errorf("v1 takes the key in Api-Key: %d", got.status)
+	}
 	r = c.do(azure)
 	all, _ = events(t, r.body)
 	if first, last := all[0].data, all[len(all)-2].data; r.status != 200 || !gjson.Get(first, "prompt_filter_results").Exists() || len(gjson.Get(first, "choices").Array()) != 0 ||

@@ -19,7 +19,7 @@ func (c *client) respond(input, extra string) reply {
 
 func TestResponsesEvents(t *testing.T) {
 	c := start(t, sandbox.Options{})
-	r := c.respond(`"[[sandbox reasoning=8 chunks=1 say=\"Well.\" call=city]] x"`, `,"stream":true,"reasoning":{"summary":"auto"},
+	r := c.respond(`"[[sandbox reasoning=8 chunks=1 say=\"Well.\" call=city calls=2]] x"`, `,"stream":true,"reasoning":{"summary":"auto"},
 		"tools":[{"type":"function","name":"city","strict":false,"parameters":`+citySchemaText+`}]`)
 	all, _ := events(t, r.body)
 	var names []string
@@ -32,14 +32,23 @@ func TestResponsesEvents(t *testing.T) {
 	want := strings.Fields(`created in_progress output_item.added reasoning_summary_part.added reasoning_summary_text.delta reasoning_summary_text.delta
 		reasoning_summary_text.done reasoning_summary_part.done output_item.done
 		output_item.added content_part.added output_text.delta output_text.done content_part.done output_item.done
+		output_item.added function_call_arguments.delta function_call_arguments.done output_item.done
 		output_item.added function_call_arguments.delta function_call_arguments.done output_item.done completed`)
 	if !slices.Equal(names, want) {
 		t.Fatalf("events %v", names)
 	}
 	final := gjson.Get(all[len(all)-1].data, "response")
-	if final.Get("output.#.type").Raw != `["reasoning","message","function_call"]` || final.Get("output.2.arguments").Str != sandbox.Instance(citySchemaText, 0) ||
+	if final.Get("output.#.type").Raw != `["reasoning","message","function_call","function_call"]` || final.Get("output.2.arguments").Str != sandbox.Instance(citySchemaText, 0) ||
 		final.Get("output.0.encrypted_content").Str == "" || final.Get("usage.output_tokens_details.reasoning_tokens").Int() != 8 {
 		t.Errorf("%s", final.Raw)
+	}
+	// Every event about an item has its place in the output.
+	for _, e := range all[2 : len(all)-1] {
+		v := gjson.Parse(e.data)
+		id := v.Get("item_id").Str + v.Get("item.id").Str
+		if at := final.Get("output." + v.Get("output_index").Raw + ".id").Str; at != id {
+			t.Errorf("%s is of %s, not of %s", e.data, at, id)
+		}
 	}
 	if added := gjson.Get(all[2].data, "item.encrypted_content").Str; added != "" {
 		t.Error("the contents are sealed before they are complete")
@@ -118,6 +127,10 @@ func TestResponsesStrictness(t *testing.T) {
 			t.Errorf("%s%s: %d %s", test.input, test.extra, r.status, r.body)
 		}
 	}
+	r := c.respond("["+user+","+call+`,{"type":"function_call_output","call_id":"a","output":"x"},`+user+"]", "")
+	if got := r.get("output.0.content.0.text").Str; got != sandbox.Answer("x", 0) {
+		t.Errorf("a question behind a result: %q", got)
+	}
 	if r := c.respond("["+user+`,{"type":"reasoning","id":"rs_1","summary":[]},{"role":"assistant","content":"y"},`+user+"]", ""); r.status != 404 {
 		t.Errorf("reasoning without contents: %d %s", r.status, r.body)
 	}
@@ -165,6 +178,9 @@ func TestSeals(t *testing.T) {
 			return claude(models[sandbox.Anthropic], `{"type":"redacted_thinking","data":"c2Vh"}`, text)
 		}, says: "Invalid `data`"},
 		{ask: func() (string, string) { return claude(models[sandbox.Anthropic], thinking.get("content.0").Raw, "") }, says: "final block"},
+		{ask: func() (string, string) {
+			return claude(models[sandbox.Anthropic], `{"type":"tool_use","id":"a","name":"f","input":{}},`+thinking.get("content.0").Raw, text)
+		}, says: "must come before the `tool_use`"},
 		{ask: func() (string, string) { return gemini("gemini-4-argon", part.Raw, "") }},
 		{ask: func() (string, string) { return gemini("gemini-4-argon", fmt.Sprintf(bare, ""), "") }, says: "missing a thought_signature"},
 		{ask: func() (string, string) {
