@@ -25,6 +25,7 @@ type Ask struct {
 	Tier                 string
 	Hush                 bool // OpenAI Chat: the caller does not ask for usage in a stream
 	Unknown              bool // a field that waybill does not know
+	Array                bool // Gemini: the stream is one JSON array
 	Pings                bool // the upstream keeps its stream alive
 	Texts                []string
 	Embed, Count, Stream bool
@@ -33,6 +34,7 @@ type Ask struct {
 // Turn is one turn of a conversation. An assistant's turn that the caller keeps as it came is Raw.
 type Turn struct {
 	Assistant bool
+	System    bool // system text in the middle
 	Text      string
 	Media     []Media
 	Calls     []Call

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -54,6 +55,13 @@ var Upstreams = []Upstream{
 	{Name: "azure", Title: "Azure OpenAI", Provider: speaks(ledger.DialectOpenAIChat, router.Quirks{KeyHeader: "Api-Key"}), Path: "/compatible/azure"},
 }
 
+// openAI is OpenAI as it is: what to speak with it depends on the model and the call.
+var openAI = Upstream{Name: "openai", Title: "OpenAI", Provider: router.Provider{Dialects: []ledger.Dialect{ledger.DialectOpenAIChat, ledger.DialectOpenAIResponses}},
+	Path: "/openai/v1", Sealing: "gpt-6-sol"}
+
+// standing are the upstreams that a bench stands up.
+func standing() []Upstream { return append(slices.Clone(Upstreams), openAI) }
+
 // The models of each upstream, by what they bear.
 const (
 	modelAny    = "any"      // everything
@@ -81,7 +89,7 @@ func without(feature string, more ...string) (out []string) {
 func (u Upstream) models() (out []ledger.Model) {
 	for id, features := range map[string][]string{modelAny: everything, modelFixed: without(ledger.FeatureSampling),
 		modelAuto: append([]string{ledger.FeatureAutoTools}, everything...), modelBudget: append([]string{ledger.FeatureBudget}, everything...),
-		u.Sealing: without(ledger.FeatureSampling)} {
+		u.Sealing: without(ledger.FeatureSampling, ledger.FeatureResponsesTools)} {
 		if id != "" {
 			out = append(out, ledger.Model{Name: u.Name + "/" + id, Provider: u.Name, ID: id, Context: 1 << 20, MaxOutput: 64_000, Features: features})
 		}
@@ -109,7 +117,7 @@ func newBench(t testing.TB, open Opener) *bench {
 		ledger.DefinePlan{Who: who, Plan: ledger.Plan{ID: "own", Lanes: []ledger.Lane{ledger.LaneManual}}},
 		ledger.OpenOrg{Who: who, Org: org, Plan: "own"},
 	}
-	for _, u := range Upstreams {
+	for _, u := range standing() {
 		for _, m := range u.models() {
 			first = append(first, ledger.PublishModel{Who: who, Model: m})
 		}
@@ -171,9 +179,9 @@ type secrets map[string]string
 func (s secrets) Secret(_ context.Context, c *ledger.Credential) (string, error) { return s[c.ID], nil }
 
 // dispatcher makes one of its own for a session, so that no breaker and no memory is shared.
-func (b *bench) dispatcher(u Upstream, keys secrets, idle time.Duration) *router.Dispatcher {
+func (b *bench) dispatcher(keys secrets, idle time.Duration) *router.Dispatcher {
 	providers := map[string]router.Provider{}
-	for _, u := range Upstreams {
+	for _, u := range standing() {
 		p := u.Provider
 		p.BaseURL = b.up.URL() + u.Path
 		providers[u.Name] = p

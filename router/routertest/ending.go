@@ -134,7 +134,7 @@ func embed(texts ...string) func(*Session) {
 				s.Errorf("vector %d is %v", i, v[:min(len(v), 4)])
 			}
 		}
-		want := tokensOf(r.calls[0].Tokens, s.Up)
+		want := tokensOf(r.calls[0].Tokens, s.Up.Dialect())
 		e := r.settled(s)
 		if e.Source == ledger.UsageProvider && e.Usage != want || e.Usage.Output != 0 || e.Usage.Input == 0 {
 			s.Errorf("settled %+v by %s, the upstream served %+v", e.Usage, e.Source, want)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"waybill/ledger"
@@ -17,8 +18,10 @@ type geminiClient struct{}
 func (geminiClient) Dialect() ledger.Dialect { return ledger.DialectGemini }
 
 func (c geminiClient) Write(a Ask, model string) (router.Incoming, error) {
-	in := router.Incoming{Endpoint: router.EndpointChat, Model: model, Stream: a.Stream}
+	in := router.Incoming{Endpoint: router.EndpointChat, Model: model, Stream: a.Stream, Array: a.Array && a.Stream}
 	switch {
+	case slices.ContainsFunc(a.Turns, func(t Turn) bool { return t.System }):
+		return in, unsaid("system text in the middle")
 	case a.Embed:
 		return c.embed(in, a), nil
 	case a.Serial:

@@ -107,6 +107,8 @@ func (responsesClient) items(a Ask) (out []any) {
 		}
 		switch {
 		case parts == nil:
+		case t.System:
+			out = append(out, object{"type": "message", "role": "developer", "content": parts})
 		case t.Assistant:
 			out = append(out, object{"type": "message", "role": "assistant", "id": "msg_1", "status": "completed", "content": parts})
 		default:

@@ -52,7 +52,7 @@ type Outcome struct {
 }
 
 // Scenarios are all of them. A new one is a line in one of the lists.
-var Scenarios = slices.Concat(texts, parameters, toolUse, structures, mediaParts, thinking, endings, usages, failures, endpoints)
+var Scenarios = slices.Concat(texts, parameters, toolUse, structures, mediaParts, thinking, endings, usages, failures, endpoints, moves)
 
 // outcome is what becomes of a scenario with a pair.
 func (s *Scenario) outcome(p Pair) Outcome {

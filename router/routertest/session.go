@@ -70,10 +70,12 @@ func (p Pair) model(kind string) string {
 func (b *bench) session(t *testing.T, p Pair, streamed bool, idle time.Duration) *Session {
 	n := b.seq.Add(1)
 	s := &Session{T: t, Pair: p, Streamed: streamed, bench: b, keys: secrets{}}
-	for i := range 2 {
-		s.keys[p.Up.credential(i)] = fmt.Sprintf("sk-%d-%d", n, i)
+	for _, u := range standing() {
+		for i := range 2 {
+			s.keys[u.credential(i)] = fmt.Sprintf("sk-%s-%d-%d", u.Name, n, i)
+		}
 	}
-	s.d = b.dispatcher(p.Up, s.keys, idle)
+	s.d = b.dispatcher(s.keys, idle)
 	return s
 }
 
@@ -189,7 +191,7 @@ func (r *Reply) whole(s *Session) {
 	if call.Outcome != sandbox.Completed {
 		s.Fatalf("the upstream's record says %s", call.Outcome)
 	}
-	want := tokensOf(call.Tokens, s.Up)
+	want := tokensOf(call.Tokens, ledger.Dialect(call.Dialect))
 	if settled.Source != ledger.UsageProvider || settled.Usage != want {
 		s.Errorf("settled %+v by %s, the upstream served %+v", settled.Usage, settled.Source, want)
 	}
@@ -199,7 +201,7 @@ func (r *Reply) whole(s *Session) {
 	if !r.ask.Hush || !s.Streamed {
 		r.told(s, want)
 	}
-	if s.Same() {
+	if ledger.Dialect(call.Dialect) == s.In.Dialect() {
 		r.faithful(s)
 	}
 }

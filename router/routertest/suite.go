@@ -3,8 +3,6 @@ package routertest
 import (
 	"testing"
 	"time"
-
-	"waybill/router/dialects"
 )
 
 // ample is how long a scenario waits between two bytes unless it says otherwise: for ever, as tests go.
@@ -16,22 +14,23 @@ func Run(t *testing.T, open Opener) {
 	t.Run("pairs", func(t *testing.T) {
 		for _, in := range Clients {
 			for _, up := range Upstreams {
-				p := Pair{in, up}
-				t.Run(string(in.Dialect())+" to "+up.Name, func(t *testing.T) {
-					t.Parallel()
-					if dialects.Inbounds[in.Dialect()] == nil || dialects.Upstreams[up.Dialect()] == nil {
-						t.Skip("the dialect has no codec yet")
-					}
-					b.pair(t, p)
-				})
+				b.pair(t, Pair{in, up}, Scenarios)
 			}
+			b.pair(t, Pair{in, openAI}, either)
 		}
 	})
 }
 
-func (b *bench) pair(t *testing.T, p Pair) {
-	for i := range Scenarios {
-		sc := &Scenarios[i]
+func (b *bench) pair(t *testing.T, p Pair, scenarios []Scenario) {
+	t.Run(string(p.In.Dialect())+" to "+p.Up.Name, func(t *testing.T) {
+		t.Parallel()
+		b.scenarios(t, p, scenarios)
+	})
+}
+
+func (b *bench) scenarios(t *testing.T, p Pair, scenarios []Scenario) {
+	for i := range scenarios {
+		sc := &scenarios[i]
 		if sc.For != nil && !sc.For(p) || sc.outcome(p).Verdict == Unsaid {
 			continue
 		}

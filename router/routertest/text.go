@@ -63,6 +63,11 @@ var texts = []Scenario{
 		Check: all(says(sandbox.Answer(question, 0)), sends("Speak as a harbour master."))},
 	{Name: "multi-turn", Feature: "Conversations", Ask: Ask{Turns: []Turn{{Text: "First words."}, {Assistant: true, Text: "An answer."}, {Text: question}}},
 		Check: all(says(sandbox.Answer(question, 0)), sends("First words.", "An answer."))},
+	{Name: "system text in the middle", Feature: "System text in the middle",
+		Ask:   Ask{Turns: []Turn{{Text: "First words."}, {Assistant: true, Text: "An answer."}, {System: true, Text: "From now on be brief."}, {Text: question}}},
+		Check: sends("First words.", "An answer.", "From now on be brief.", question)},
+	{Name: "array", Mode: Stream, For: func(p Pair) bool { return p.In.Dialect() == gemini }, Ask: Ask{Turns: user(question), Array: true},
+		Check: says(sandbox.Answer(question, 0))},
 	{Name: "stop string", Feature: "Stop strings", Ask: Ask{Turns: user(`[[sandbox say="one two HALT three"]]`), Stop: []string{"HALT"}},
 		Outcome: to(Outcome{Refused, "stop", "Responses has no stop strings"}, responses), Check: says("one two ")},
 	{Name: "cap reached", Feature: "Output cap", Ask: Ask{Turns: user("[[sandbox output=200]]"), Cap: 32}, Check: func(s *Session, r *Reply) {

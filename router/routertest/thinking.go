@@ -8,10 +8,9 @@ func reasons(s *Session, r *Reply) {
 	}
 }
 
-// shows tells whether an upstream shows thoughts and the caller's dialect has a place for them.
-func shows(p Pair) bool {
-	return p.In.Dialect() != chat && p.Up.Dialect() != chat
-}
+// shows tells whether an upstream shows thoughts and the caller's dialect has a place for them. OpenAI shows none in Chat
+// Completions; compatible servers do.
+func shows(p Pair) bool { return p.In.Dialect() != chat && p.Up.Name != "openai-chat" }
 
 var thinking = []Scenario{
 	{Name: "effort", Feature: "Reasoning effort", Ask: Ask{Turns: user("[[sandbox reasoning=40]]"), Effort: "high"},
@@ -24,7 +23,7 @@ var thinking = []Scenario{
 	{Name: "effort at a budget model", Model: modelBudget, For: func(p Pair) bool {
 		return cross(p) && (p.Up.Dialect() == messages || p.Up.Dialect() == gemini)
 	},
-		Ask:     Ask{Turns: user("[[sandbox reasoning=40]]"), Effort: "medium", Cap: 30_000},
+		Ask: Ask{Turns: user("[[sandbox reasoning=40]]"), Effort: "medium", Cap: 30_000},
 		// Gemini's budgets are those that Google itself gives the efforts; Anthropic names none.
 		Outcome: to(Outcome{Approximate, "reasoning_effort", ""}, messages), Check: reasons},
 	{Name: "budget", Feature: "Reasoning budgets", Ask: Ask{Turns: user("[[sandbox reasoning=40]]"), Budget: 4096, Cap: 30_000},
