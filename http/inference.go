@@ -20,22 +20,30 @@ type door struct {
 // inferenceRoutes is where each dialect's clients call. Gemini's say the model and the method in the address.
 func inferenceRoutes() []route {
 	chat, responses, messages := ledger.DialectOpenAIChat, ledger.DialectOpenAIResponses, ledger.DialectAnthropicMessages
-	gemini := func(method, summary string, in router.Incoming) route {
-		return infer("/v1beta/models/{model:.+}:"+method, summary, door{ledger.DialectGemini, in})
-	}
-	return []route{
+	all := []route{
 		infer("/v1/chat/completions", "Answer a conversation, in OpenAI's Chat Completions dialect", door{chat, router.Incoming{Endpoint: router.EndpointChat}}),
 		infer("/v1/responses", "Answer a conversation, in OpenAI's Responses dialect", door{responses, router.Incoming{Endpoint: router.EndpointChat}}),
 		infer("/v1/responses/input_tokens", "Count the tokens of a conversation, in OpenAI's Responses dialect", door{responses, router.Incoming{Endpoint: router.EndpointCount}}),
 		infer("/v1/embeddings", "Embed texts, in OpenAI's dialect", door{chat, router.Incoming{Endpoint: router.EndpointEmbed}}),
 		infer("/v1/messages", "Answer a conversation, in Anthropic's Messages dialect", door{messages, router.Incoming{Endpoint: router.EndpointChat}}),
 		infer("/v1/messages/count_tokens", "Count the tokens of a conversation, in Anthropic's dialect", door{messages, router.Incoming{Endpoint: router.EndpointCount}}),
-		gemini("generateContent", "Answer a conversation, in Gemini's dialect", router.Incoming{Endpoint: router.EndpointChat}),
-		gemini("streamGenerateContent", "Stream an answer, in Gemini's dialect: as SSE with alt=sse, else as one JSON array", router.Incoming{Endpoint: router.EndpointChat, Stream: true}),
-		gemini("countTokens", "Count the tokens of a conversation, in Gemini's dialect", router.Incoming{Endpoint: router.EndpointCount}),
-		gemini("embedContent", "Embed a text, in Gemini's dialect", router.Incoming{Endpoint: router.EndpointEmbed}),
-		gemini("batchEmbedContents", "Embed texts, in Gemini's dialect", router.Incoming{Endpoint: router.EndpointEmbed, Batch: true}),
 	}
+	// Clients that are not Google's own put a name with a slash into the path as it is, without models/.
+	for _, prefix := range []string{"/v1beta/models/{model:.+}:", "/v1beta/{model:.+}:"} {
+		for _, g := range []struct {
+			method, summary string
+			in              router.Incoming
+		}{
+			{"generateContent", "Answer a conversation, in Gemini's dialect", router.Incoming{Endpoint: router.EndpointChat}},
+			{"streamGenerateContent", "Stream an answer, in Gemini's dialect: as SSE with alt=sse, else as one JSON array", router.Incoming{Endpoint: router.EndpointChat, Stream: true}},
+			{"countTokens", "Count the tokens of a conversation, in Gemini's dialect", router.Incoming{Endpoint: router.EndpointCount}},
+			{"embedContent", "Embed a text, in Gemini's dialect", router.Incoming{Endpoint: router.EndpointEmbed}},
+			{"batchEmbedContents", "Embed texts, in Gemini's dialect", router.Incoming{Endpoint: router.EndpointEmbed, Batch: true}},
+		} {
+			all = append(all, infer(prefix+g.method, g.summary, door{ledger.DialectGemini, g.in}))
+		}
+	}
+	return all
 }
 
 func infer(path, summary string, d door) route {

@@ -62,3 +62,15 @@ func TestModelListsInEachShape(t *testing.T) {
 	}
 	p.call("GET", "/v1beta/models/nobody", "").want(404)
 }
+
+// Google's own client writes models/ before a name, others write a name with a slash as it is.
+func TestGeminiNames(t *testing.T) {
+	n := newNode(t, nil)
+	_, secret := n.open("acme", "teams")
+	for _, name := range []string{"models/" + luna, luna, "models/gpt-6-luna"} {
+		a := n.as(secret).call("POST", "/v1beta/"+name+":generateContent", `{"contents":[{"parts":[{"text":"hello"}]}]}`).want(200)
+		if a.header.Get("Waybill-Model") != luna {
+			t.Errorf("%s: %s", name, a.body)
+		}
+	}
+}
