@@ -147,3 +147,15 @@ func TestRenderingForTheSDK(t *testing.T) {
 		}
 	}
 }
+
+// The answers of a body come in their order, in whatever order their steps came.
+func TestRenderingBodyInOrder(t *testing.T) {
+	got := string(Inbound{}.Writer(&router.Request{}, head, ledger.DialectGemini).Body([]router.Chunk{
+		{Index: 1, Kind: router.KindText, Text: "b", Content: true, Finish: router.FinishStop},
+		{Index: 0, Kind: router.KindText, Text: "a", Content: true},
+		{Index: 0, Finish: router.FinishLength},
+	}, usage))
+	if first, second := strings.Index(got, `{"index":0,"message":{"role":"assistant","content":"a"`), strings.Index(got, `{"index":1,"message":{"role":"assistant","content":"b"`); first < 0 || second < first {
+		t.Errorf("%s", got)
+	}
+}

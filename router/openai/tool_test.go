@@ -157,7 +157,7 @@ func TestNamesOfTheCap(t *testing.T) {
 // A member in many messages is one warning; different members are as many.
 func TestHintsAreFew(t *testing.T) {
 	r, err := Inbound{}.Decode(router.Incoming{Body: []byte(`{"model":"m","messages":[{"role":"user","content":"a","name":"x"},{"role":"user","content":[{"type":"text","text":"a","cache_control":{"type":"ephemeral"}}],"name":"y"}],
-		"prompt_cache_key":"k","prompt_cache_retention":"24h","stream_options":{"include_obfuscation":true}}`)})
+		"prompt_cache_key":"k","prompt_cache_retention":"24h","cache_control":{"type":"ephemeral"},"stream_options":{"include_obfuscation":true}}`)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,10 +165,22 @@ func TestHintsAreFew(t *testing.T) {
 	for _, h := range r.Hints {
 		got = append(got, h.Field)
 	}
-	if want := "messages[0].name messages[1].content[0].cache_control prompt_cache_key prompt_cache_retention stream_options.include_obfuscation"; strings.Join(got, " ") != want || len(r.Extra) > 0 {
+	if want := "messages[0].name messages[1].content[0].cache_control prompt_cache_key prompt_cache_retention cache_control stream_options.include_obfuscation"; strings.Join(got, " ") != want || len(r.Extra) > 0 {
 		t.Errorf("%q %q", got, r.Extra)
 	}
 	if !strings.HasSuffix(r.Hints[0].Reason, "; here and below") {
 		t.Error(r.Hints[0].Reason)
+	}
+}
+
+// Results in a row are one turn, and only those.
+func TestResultsInARow(t *testing.T) {
+	const result = `{"role":"tool","tool_call_id":"c","content":"7"}`
+	r, err := Inbound{}.Decode(router.Incoming{Body: []byte(`{"model":"m","messages":[` + result + `,` + result + `,{"role":"user","content":"a"},` + result + `]}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := r.Messages; len(m) != 3 || len(m[0].Parts) != 2 || len(m[1].Parts) != 1 || len(m[2].Parts) != 1 {
+		t.Errorf("%+v", r.Messages)
 	}
 }
