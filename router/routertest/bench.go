@@ -51,7 +51,7 @@ var Upstreams = []Upstream{
 	{Name: "gemini", Title: "Gemini", Provider: speaks(ledger.DialectGemini, router.Quirks{}), Path: "/google", Sealing: "gemini-3.5-flash"},
 	{Name: "compatible", Title: "OpenAI-compatible", Provider: speaks(ledger.DialectOpenAIChat, router.Quirks{}), Path: "/compatible/v1"},
 	{Name: "compatible-strict", Title: "OpenAI-compatible, strict", Path: "/compatible/strict", Strict: true,
-		Provider: speaks(ledger.DialectOpenAIChat, router.Quirks{MaxTokens: true, NoStreamOptions: true, NoDeveloper: true, NoSchema: true, Drop: []string{"reasoning_effort", "parallel_tool_calls"}})},
+		Provider: speaks(ledger.DialectOpenAIChat, router.Quirks{MaxTokens: true, NoStreamOptions: true, NoDeveloper: true, NoSchema: true, Drop: []string{"reasoning_effort", "parallel_tool_calls", "service_tier"}})},
 	{Name: "azure", Title: "Azure OpenAI", Provider: speaks(ledger.DialectOpenAIChat, router.Quirks{KeyHeader: "Api-Key"}), Path: "/compatible/azure"},
 }
 

@@ -19,9 +19,20 @@ func declined(s *Session, r *Reply) {
 }
 
 var endings = []Scenario{
-	{Name: "refusal", Feature: "Refusals", Ask: Ask{Turns: user("[[sandbox verdict=refusal]]")}, Check: declined},
+	{Name: "refusal", Feature: "Refusals", Ask: Ask{Turns: user("[[sandbox verdict=refusal]]")}, Check: declined,
+		Outcome: func(p Pair) Outcome {
+			if p.In.Dialect() == gemini && (p.Up.Dialect() == chat || p.Up.Dialect() == responses) {
+				return Outcome{Carried, "", "as text: Gemini's own models decline in text"}
+			}
+			return Outcome{}
+		}},
 	{Name: "filtered", Ask: Ask{Turns: user("[[sandbox verdict=filtered]]")}, Check: declined},
-	{Name: "blocked prompt", Feature: "Blocked prompts", Run: func(s *Session) {
+	{Name: "blocked prompt", Feature: "Blocked prompts", Outcome: func(p Pair) Outcome {
+		if p.Up.Dialect() == chat || p.Up.Dialect() == responses {
+			return Outcome{Carried, "", "as an error with status 400, which is how OpenAI tells"}
+		}
+		return Outcome{}
+	}, Run: func(s *Session) {
 		r := s.Do(Ask{Turns: user("[[sandbox verdict=blocked]]")}, modelAny)
 		if r.Fault == nil {
 			r.whole(s)
@@ -58,7 +69,12 @@ var usages = []Scenario{
 		}
 	}},
 	{Name: "cached input", Feature: "Usage: cache reads", Ask: Ask{Turns: user("[[sandbox input=1000 cached=640]]" + question)}, Check: classes(ledger.Usage{Input: 360, CacheRead: 640})},
-	{Name: "cache writes by lifetime", Feature: "Usage: cache writes by lifetime", For: writes,
+	{Name: "cache writes by lifetime", Feature: "Usage: cache writes by lifetime", For: writes, Outcome: func(p Pair) Outcome {
+		if p.Up.Dialect() == chat {
+			return Outcome{Carried, "", "as one figure, which is all that Chat Completions reports"}
+		}
+		return Outcome{}
+	},
 		Ask: Ask{Turns: user("[[sandbox input=1000 cached=600 cache_write=96 cache_write_long=40]]" + question)}, Check: func(s *Session, r *Reply) {
 			want := ledger.Usage{Input: 264, CacheRead: 600, CacheWrite: 96, CacheWriteLong: 40}
 			if s.Up.Dialect() == chat {

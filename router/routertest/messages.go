@@ -323,7 +323,7 @@ func (messagesClient) Field(name string) string {
 	case "media":
 		return "messages"
 	case "response_format":
-		return "output_config"
+		return "output_config.format"
 	case "stop":
 		return "stop_sequences"
 	case "reasoning_effort":

@@ -48,8 +48,11 @@ const (
 type Outcome struct {
 	Verdict Verdict
 	Field   string // of an Ask, that the warning or the error names
-	Why     string
+	Why     string // for people
 }
+
+// unknown are the dialects' names of the field of Ask.Unknown, which the table does not speak of.
+var unknown = []string{"unheard_of", "unheardOf"}
 
 // Scenarios are all of them. A new one is a line in one of the lists.
 var Scenarios = slices.Concat(texts, parameters, toolUse, structures, mediaParts, thinking, endings, usages, failures, endpoints, moves)
