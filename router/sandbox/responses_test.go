@@ -158,11 +158,7 @@ func TestSeals(t *testing.T) {
 		return sandbox.Google + "|" + model, fmt.Sprintf(`{"contents":[{"parts":[{"text":"x"}]},{"role":"model","parts":[%s]},{"parts":[{"functionResponse":{"name":"city","response":{}}}]}%s]}`, part, before)
 	}
 	bare := `{"functionCall":{"name":"city","args":{}}%s}`
-	for i, test := range []struct {
-		ask  func() (string, string)
-		key  string
-		says string
-	}{
+	checkSeals(c, []sealed{
 		{ask: func() (string, string) { return claude(models[sandbox.Anthropic], thinking.get("content.0").Raw, text) }},
 		{ask: func() (string, string) { return claude(models[sandbox.Anthropic], visible.get("content.0").Raw, text) }},
 		{ask: func() (string, string) { return claude(models[sandbox.Anthropic], redacted.get("content.0").Raw, text) }},
@@ -195,7 +191,17 @@ func TestSeals(t *testing.T) {
 		{ask: func() (string, string) { return gemini("gemini-3.8-flash", part.Raw, "") }, says: "Corrupted thought signature"},
 		{ask: func() (string, string) { return gemini("gemini-4-argon", part.Raw, "") }, key: "other", says: "Corrupted thought signature"},
 		{ask: func() (string, string) { return gemini("gemini-2.5-flash", fmt.Sprintf(bare, ""), "") }},
-	} {
+	})
+}
+
+// sealed is a conversation that brings a seal back, and what its provider says: "" is that it is served.
+type sealed struct {
+	ask       func() (provider, body string)
+	key, says string
+}
+
+func checkSeals(c *client, tests []sealed) {
+	for i, test := range tests {
 		provider, body := test.ask()
 		provider, model, _ := strings.Cut(provider, "|")
 		r := c.request(provider, false, body)
@@ -207,7 +213,7 @@ func TestSeals(t *testing.T) {
 		}
 		got := c.do(r)
 		if test.says == "" && got.status != 200 || test.says != "" && (got.status != 400 || !strings.Contains(got.body, test.says)) {
-			t.Errorf("%d: %s: %d %s", i, body, got.status, got.body)
+			c.t.Errorf("%d: %s: %d %s", i, body, got.status, got.body)
 		}
 	}
 }

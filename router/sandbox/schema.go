@@ -325,7 +325,7 @@ func (s *shape) tags() []string {
 func (v *violation) brackets() string {
 	var b strings.Builder
 	for i := len(v.path) - 1; i >= 0; i-- {
-		if b.Len() > 0 && v.path[i][0] != '[' {
+		if b.Len() > 0 && !strings.HasPrefix(v.path[i], "[") {
 			b.WriteByte('.')
 		}
 		b.WriteString(v.path[i])
