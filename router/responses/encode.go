@@ -106,11 +106,17 @@ func (e *encoding) placeless() error {
 	return nil
 }
 
+// minOutput is the least output cap that OpenAI takes here, in tokens.
+const minOutput = 16
+
 // controls writes what steers the answer, in the order of OpenAI's description.
 func (e *encoding) controls() error {
 	tier, ok := tiers[e.ServiceTier]
 	if !ok {
 		return e.Cannot("service_tier", "it has no counterpart")
+	}
+	if limit := e.Call.OutputCap; limit > 0 && limit < minOutput {
+		return e.Cannot("max_completion_tokens", "at least 16 tokens of output are to be allowed")
 	}
 	if e.Call.OutputCap > 0 {
 		e.w.Int("max_output_tokens", e.Call.OutputCap)

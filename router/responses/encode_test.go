@@ -141,6 +141,11 @@ func TestEncodeRefuses(t *testing.T) {
 	if _, _, err := encode(c); err == nil || err.Error() != "tool_choice: a tool cannot be forced at openai/up" {
 		t.Error(err)
 	}
+	c = translated(router.Request{Messages: turns})
+	c.OutputCap = 15
+	if _, _, err := encode(c); err == nil || err.Error() != "max_completion_tokens: at least 16 tokens of output are to be allowed at openai/up" {
+		t.Error(err)
+	}
 	// What asks for nothing is nothing to refuse.
 	if _, w, err := encode(translated(router.Request{Messages: turns, N: 1, Frequency: value(0.0), Presence: value(0.0)})); err != nil || len(w) > 0 {
 		t.Error(w, err)
@@ -155,10 +160,10 @@ func TestEncodeFromChat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, warnings, err := encode(router.Call{Request: r, Model: capable, OutputCap: 5})
+	got, warnings, err := encode(router.Call{Request: r, Model: capable, OutputCap: 50})
 	want := `{"model":"up","instructions":"S","input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"a"}]}],` +
 		`"tools":[{"type":"function","name":"f","parameters":{"type":"object","properties":{}},"strict":false}],"text":{"verbosity":"low"},` +
-		`"max_output_tokens":5,"safety_identifier":"u","store":false,"include":["reasoning.encrypted_content"],"metadata":{"a":"b"},"prompt_cache_key":"k"}`
+		`"max_output_tokens":50,"safety_identifier":"u","store":false,"include":["reasoning.encrypted_content"],"metadata":{"a":"b"},"prompt_cache_key":"k"}`
 	if err != nil || string(got) != want || len(warnings) > 0 {
 		t.Errorf("%v %q\ngot  %s\nwant %s", err, warnings, got, want)
 	}
