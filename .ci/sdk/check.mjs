@@ -1,14 +1,44 @@
-// Runs the openai package against a served node: the program to run is the argument. It starts "waybill demo", talks to
-// each provider's model through it, unary and streamed, and holds the text, the finish reason and the usage against what
-// the sandbox was told to answer. It exits 1 with the first difference.
+// Runs the packages with which developers of node call models against a served node: the program to run is the argument. It
+// starts "waybill demo", has each client ask every scenario of each provider's model, unary and streamed, and holds the answers
+// against what the sandbox was told to say. It prints each difference, and exits 1 if there is one.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import OpenAI from "openai";
+import * as anthropic from "./anthropic.mjs";
+import * as genai from "./genai.mjs";
+import * as langchain from "./langchain.mjs";
+import * as openai from "./openai.mjs";
+import { broken, models, scenarios } from "./scenarios.mjs";
+import * as vercel from "./vercel.mjs";
 
-const [binary] = process.argv.slice(2);
-assert.ok(binary, "usage: node check.mjs PATH-OF-WAYBILL");
+const [binary, only] = process.argv.slice(2);
+assert.ok(binary, "usage: node check.mjs PATH-OF-WAYBILL [CLIENT]");
+
+const all = ["input", "cached", "output", "reasoning"];
+const openaiSaysNothing = (model) => !model.startsWith("openai/"); // but in Responses
+const anything = () => true, nothing = () => false;
+
+// clients, by name: what asks, what its errors are like, which usage it shows, and of which models it shows thoughts.
+const clients = {
+  "openai chat": { make: openai.chat, errors: openai.errors, usage: all, shows: nothing },
+  "openai responses": { make: openai.responses, errors: openai.errors, usage: all, shows: anything },
+  "@anthropic-ai/sdk": { make: anthropic.messages, errors: anthropic.errors, usage: all, shows: openaiSaysNothing },
+  "@google/genai": { make: genai.content, errors: genai.errors, usage: all, shows: openaiSaysNothing },
+  "ai openai chat": { make: vercel.chat, errors: vercel.errors, usage: all, shows: nothing },
+  "ai openai responses": { make: vercel.responses, errors: vercel.errors, usage: all, shows: anything },
+  "ai anthropic": { make: vercel.messages, errors: vercel.errors, usage: ["input", "cached", "output"], shows: openaiSaysNothing },
+  "ai google": { make: vercel.content, errors: vercel.errors, usage: all, shows: openaiSaysNothing },
+  "langchain openai chat": { make: langchain.chat, errors: langchain.errors, usage: all, shows: nothing },
+  // It leaves out the choice of any tool.
+  "langchain openai responses": { make: langchain.responses, errors: langchain.errors, usage: all, shows: nothing, leaves: (_, scenario) => scenario === "any tool" },
+  // Of a stream it adds up what Anthropic reports as running totals.
+  "langchain anthropic": { make: langchain.messages, errors: langchain.errors, usage: ["input", "output"], streamed: [], shows: nothing },
+  // It counts no thoughts, does not hear of errors in streams, refuses images to models that are not Google's, and sends the results of
+  // parallel calls in several turns, which Gemini refuses.
+  "langchain google": { make: langchain.content, errors: langchain.errors, usage: ["input"], shows: nothing, deaf: true,
+    leaves: (model, scenario) => (scenario === "image" && !model.startsWith("google/")) || (scenario === "tools" && model.startsWith("google/")) },
+};
 
 const node = spawn(binary, ["demo", "--listen", "127.0.0.1:0", "--json"], { stdio: ["ignore", "pipe", "inherit"] });
 const ended = new Promise((resolve) => node.once("exit", (code) => resolve(code)));
@@ -18,70 +48,67 @@ async function started() {
   throw new Error("waybill demo ended without saying where it listens");
 }
 
-const text = "Grüße, 世界: it's done.";
-const said = Math.ceil(Buffer.byteLength(text) / 4);
-const asked = `Say it. [[sandbox say=${JSON.stringify(text)} reasoning=20 input=900 cached=300 chunks=5]]`;
-const messages = [{ role: "system", content: "Be brief." }, { role: "user", content: asked }];
-
-function holds(usage, what) {
-  assert.equal(usage.prompt_tokens, 900, `${what}: prompt_tokens`);
-  assert.equal(usage.completion_tokens, 20 + said, `${what}: completion_tokens`);
-  assert.equal(usage.total_tokens, 920 + said, `${what}: total_tokens`);
-  assert.equal(usage.prompt_tokens_details.cached_tokens, 300, `${what}: cached_tokens`);
-}
-
-async function chats(client, model) {
-  const whole = await client.chat.completions.create({ model, messages, max_completion_tokens: 400 });
-  assert.equal(whole.choices[0].message.content, text, `${model}: text`);
-  assert.equal(whole.choices[0].finish_reason, "stop", `${model}: finish_reason`);
-  holds(whole.usage, model);
-
-  const stream = await client.chat.completions.create({ model, messages, max_completion_tokens: 400, stream: true, stream_options: { include_usage: true } });
-  let got = "", finish = null, usage = null, chunks = 0;
-  for await (const chunk of stream) {
-    for (const choice of chunk.choices) {
-      got += choice.delta.content ?? "";
-      finish = choice.finish_reason ?? finish;
-      chunks++;
-    }
-    usage = chunk.usage ?? usage;
+let passed = 0;
+const failed = [];
+async function check(name, run) {
+  try {
+    await run();
+    passed++;
+  } catch (e) {
+    failed.push(name);
+    console.log(`${name}: ${e.message}\n  ${String(e.responseBody ?? e.stack).split("\n").slice(0, 6).join("\n  ")}`);
   }
-  assert.equal(got, text, `${model}, streamed: text`);
-  assert.equal(finish, "stop", `${model}, streamed: finish_reason`);
-  assert.ok(chunks > 2, `${model}, streamed: ${chunks} chunks`);
-  holds(usage, `${model}, streamed`);
 }
 
-async function refused(call, status, kind, code) {
-  await assert.rejects(call, (e) => {
-    assert.ok(e instanceof kind, `${code}: ${e.constructor.name}: ${e.message}`);
-    assert.equal(e.status, status, code);
-    assert.equal(e.code, code);
-    return true;
-  });
+// refuses checks the error that a client makes of a refusal.
+async function refuses(name, { refused, kinds }, call, status, code) {
+  await check(name, () =>
+    assert.rejects(call, (e) => {
+      const got = refused(e);
+      assert.deepEqual(got, { status, code, kind: kinds[status] }, e.message);
+      return true;
+    }));
 }
 
 try {
-  const demo = await started();
-  const client = (key) => new OpenAI({ baseURL: demo.url + "/v1", apiKey: key, maxRetries: 0 });
-  const teams = client(demo.keys.company), starter = client(demo.keys.startup), hello = [{ role: "user", content: "Hello" }];
-  const models = ["openai/gpt-6-luna", "anthropic/claude-haiku-5-5", "google/gemini-2.5-flash-lite"];
-  let passed = 0;
-  for (const model of models) {
-    await chats(teams, model);
-    passed += 2;
+  const { url, keys } = await started();
+  for (const [name, client] of Object.entries(clients)) {
+    if (only && name !== only) continue;
+    const teams = client.make(url, keys.company), starter = client.make(url, keys.startup), nobody = client.make(url, "wbk_nobody");
+    for (const model of models) {
+      for (const [scenario, play] of Object.entries(scenarios)) {
+        if (client.leaves?.(model, scenario)) continue;
+        for (const stream of [false, true]) {
+          const usage = (stream && client.streamed) || client.usage;
+          const ask = (q) => teams({ cap: 4000, ...q, model, stream });
+          await check(`${name}, ${model}, ${scenario}${stream ? ", streamed" : ""}`, () => play(ask, { ...client, model, usage }));
+        }
+      }
+      const ask = (q) => teams({ cap: 400, ...q, model });
+      await check(`${name}, ${model}, broken stream`, () => broken(ask, client));
+      await refuses(`${name}, ${model}, bad request`, client.errors, ask({ turns: [{ text: "Hello [[sandbox fail=bad_request]]" }] }), 400, "invalid");
+      await refuses(`${name}, ${model}, rate limit`, client.errors, ask({ turns: [{ text: "Hello [[sandbox fail=rate_limited]]" }] }), 429, "rate_limited");
+      await check(`${name}, ${model}, after failures`, () => ask({ turns: [{ text: "Hello" }] })); // it closes the breaker's count
+    }
+    const hello = { turns: [{ text: "Hello" }], cap: 100 };
+    await refuses(`${name}, unknown key`, client.errors, nobody({ ...hello, model: models[0] }), 401, "unknown_key");
+    await refuses(`${name}, model outside the plan`, client.errors, starter({ ...hello, model: models[1] }), 403, "plan_excludes_model");
+    await refuses(`${name}, unknown model`, client.errors, teams({ ...hello, model: "openai/none" }), 404, "unknown_model");
   }
-  const listed = [];
-  for await (const m of teams.models.list()) listed.push(m.id);
-  for (const model of models) assert.ok(listed.includes(model), `${model} is not listed`);
-  await refused(client("wbk_nobody").chat.completions.create({ model: "auto", messages: hello }), 401, OpenAI.AuthenticationError, "unknown_key");
-  await refused(starter.chat.completions.create({ model: models[1], messages: hello }), 403, OpenAI.PermissionDeniedError, "plan_excludes_model");
-  await refused(teams.chat.completions.create({ model: "openai/none", messages: hello }), 404, OpenAI.NotFoundError, "unknown_model");
-  passed += 4;
-  const { version } = JSON.parse(readFileSync(new URL("node_modules/openai/package.json", import.meta.url)));
-  console.log(`node ${process.version}, openai ${version}`);
-  console.log(`${passed} passed, 0 failed`);
+  for (const [name, lists] of Object.entries({ openai: openai.lists, "@anthropic-ai/sdk": anthropic.lists, "@google/genai": genai.lists })) {
+    if (only && name !== only) continue;
+    await check(`${name}, lists, vectors and counts`, async () => {
+      const got = await lists(url, keys.company);
+      for (const model of ["auto", ...models]) assert.ok(got.ids.includes(model), `${model} is not listed`);
+      if ("vector" in got) assert.equal(got.vector.length, 64, "dimensions");
+      if ("tokens" in got) assert.equal(got.tokens, 7, "tokens");
+    });
+  }
+  const { dependencies } = JSON.parse(readFileSync(new URL("package.json", import.meta.url)));
+  console.log(`node ${process.version}, ${Object.entries(dependencies).map(([name, version]) => `${name} ${version}`).join(", ")}`);
+  console.log(`${passed} passed, ${failed.length} failed`);
 } finally {
   node.kill("SIGTERM");
 }
 assert.equal(await ended, 0, "exit status of waybill demo after SIGTERM");
+process.exitCode = failed.length > 0 ? 1 : 0;
