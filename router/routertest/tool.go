@@ -1,10 +1,14 @@
 package routertest
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/tidwall/gjson"
 )
 
 var toolbox = []Tool{
@@ -52,6 +56,23 @@ func args(text string) func(*Session, *Reply) {
 	}
 }
 
+// seal finds what providers seal into their answers.
+var seal = regexp.MustCompile(`"(?:signature|thoughtSignature|encrypted_content)": ?"([^"]+)"`)
+
+// sealed checks that what the provider sealed into its last answer came back to it, if it sealed anything.
+func (s *Session) sealed(r *Reply, answer []byte) {
+	s.Helper()
+	seals := seal.FindAllSubmatch(answer, -1)
+	if len(seals) == 0 {
+		return
+	}
+	// A stream of Responses tells a seal twice, the first time perhaps in part.
+	last, sent := seals[len(seals)-1][1], s.upstream(r).sent
+	if !bytes.Contains(sent, last) || bytes.Contains(sent, []byte("skip_thought_signature_validator")) {
+		s.Errorf("the seal %.40s… did not come back to the provider: %s", last, cut(sent))
+	}
+}
+
 // loop plays a tool loop: calls, their results, and one more call with its result, so that what was sealed must come back twice.
 func loop(kind, words string, thoughts bool) func(*Session) {
 	return func(s *Session) {
@@ -61,13 +82,17 @@ func loop(kind, words string, thoughts bool) func(*Session) {
 		calls("weather", "time")(s, r)
 		results := []Result{{r.Calls[0].ID, "weather", "[[sandbox call=time " + words + "]]", false}, {r.Calls[1].ID, "time", "noon", false}}
 		ask.Turns = append(ask.Turns, Turn{Assistant: true, Raw: r.Turn}, Turn{Results: results})
+		made := s.upstream(r).got()
 		r = s.Do(ask, kind)
 		r.whole(s)
 		calls("time")(s, r)
+		s.sealed(r, made)
+		made = s.upstream(r).got()
 		ask.Turns = append(ask.Turns, Turn{Assistant: true, Raw: r.Turn}, Turn{Results: []Result{{r.Calls[0].ID, "time", "it is " + odd, false}}})
 		r = s.Do(ask, kind)
 		r.whole(s)
 		ends(s, r, "stop")
+		s.sealed(r, made)
 		if !strings.Contains(r.Text(), "result of time") || !strings.Contains(r.Text(), "it is "+strings.TrimSpace(odd)[:20]) {
 			s.Errorf("the model read %q", r.Text())
 		}
@@ -119,6 +144,9 @@ var toolUse = []Scenario{
 		r.whole(s)
 		ends(s, r, "stop")
 		sends("sunny", "Oslo")(s, r)
+		if names := gjson.GetBytes(s.upstream(r).sent, "contents.#.parts.#.functionResponse.name|@flatten"); s.Up.Dialect() == gemini && names.Raw != `["weather"]` {
+			s.Errorf("the result goes to Gemini under the name %s", names.Raw)
+		}
 	}},
 }
 
