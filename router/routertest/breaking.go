@@ -47,6 +47,9 @@ func failureList() (out []Scenario) {
 		Scenario{Name: "cut within the answer", Mode: Stream, Run: breaks("cut=2 output=40")},
 		Scenario{Name: "truncated within the answer", Mode: Stream, Run: breaks("truncate=2 output=40")},
 		Scenario{Name: "truncated before its end", Mode: Stream, Run: breaks("truncate=end output=40")},
+		Scenario{Name: "cut before its end mark", Mode: Stream, For: marked, Run: unmarked("cut=last")},
+		Scenario{Name: "truncated before its end mark", Mode: Stream, For: marked, Run: unmarked("truncate=last")},
+		Scenario{Name: "fails before its end mark", Mode: Stream, For: marked, Run: unmarked("fail=server_error fail_at=last")},
 		Scenario{Name: "hangs within the answer", Mode: Stream, Idle: impatient, Run: breaks("hang=2 output=40")},
 		Scenario{Name: "cut within calls", Mode: Stream, For: func(p Pair) bool { return p.Up.Dialect() != gemini && p.In.Dialect() != gemini }, // whose calls come whole
 			Run: breaks("call=weather chunk_bytes=4 cut=3")},
@@ -71,6 +74,23 @@ func breaks(words string) func(*Session) {
 			s.Fatalf("nothing was sent: %s", describe(r))
 		}
 		r.broken(s)
+	}
+}
+
+// marked tells whether an upstream's streams have an end mark behind the finish reason and the usage.
+func marked(p Pair) bool { return p.Up.Dialect() == chat || p.Up.Dialect() == messages }
+
+// unmarked is an answer that says that it ended, and what it used, and lacks its end mark: nobody can know that nothing is missing.
+// What it used is known.
+func unmarked(words string) func(*Session) {
+	return func(s *Session) {
+		r := s.Do(Ask{Turns: user("[[sandbox " + words + "]]" + question)}, modelAny)
+		if r.status != http.StatusOK || r.Ended || r.Finish != "" || r.Faults != 1 {
+			s.Errorf("ended %t, finish %q, %d errors: %s\n%s", r.Ended, r.Finish, r.Faults, describe(r), cut(r.body))
+		}
+		if e, want := r.settled(s), tokensOf(r.calls[0].Tokens, s.Up.Dialect()); e.Source != ledger.UsageProvider || e.Usage != want {
+			s.Errorf("settled %+v by %s, the upstream served %+v", e.Usage, e.Source, want)
+		}
 	}
 }
 

@@ -293,6 +293,9 @@ func (c responsesClient) Stream(body []byte, ask Ask) (*Answer, error) {
 			return s.a, fmt.Errorf("%w: %s", err, e.data)
 		}
 	}
+	if err == nil && s.created && !s.failed && !s.a.Ended {
+		err = errors.New("a stream that has begun has no terminal event")
+	}
 	return s.a, err
 }
 
