@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"waybill/router/routertest"
 	"waybill/router/sandbox"
 )
 
@@ -196,5 +197,18 @@ func TestReadmeUpstream(t *testing.T) {
 	p := c.providers()["my-vllm"]
 	if p.BaseURL != "http://10.0.0.5:8000/v1" || len(p.Dialects) != 1 || !p.Quirks.MaxTokens {
 		t.Errorf("%+v", p)
+	}
+}
+
+// The README's table of features is the one that the conformance suite holds to be so.
+func TestReadmeFeatures(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "<!-- features -->\n")
+	table, _, ok := strings.Cut(rest, "\n<!-- /features -->")
+	if want := strings.TrimSpace(routertest.Markdown()); !ok || table != want {
+		t.Errorf("the README's table is not this one; put it between its marks:\n%s", want)
 	}
 }
