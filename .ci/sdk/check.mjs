@@ -34,10 +34,10 @@ const clients = {
   "langchain openai responses": { make: langchain.responses, errors: langchain.errors, usage: all, shows: nothing, leaves: (_, scenario) => scenario === "any tool" },
   // Of a stream it adds up what Anthropic reports as running totals.
   "langchain anthropic": { make: langchain.messages, errors: langchain.errors, usage: ["input", "output"], streamed: [], shows: nothing },
-  // It counts no thoughts, does not hear of errors in streams, refuses images to models that are not Google's, and sends the results of
-  // parallel calls in several turns, which Gemini refuses.
+  // It counts no thoughts, does not hear of errors in streams, refuses images to models whose name does not begin with gemini, and sends
+  // the results of parallel calls in several turns, which Gemini refuses.
   "langchain google": { make: langchain.content, errors: langchain.errors, usage: ["input"], shows: nothing, deaf: true,
-    leaves: (model, scenario) => (scenario === "image" && !model.startsWith("google/")) || (scenario === "tools" && model.startsWith("google/")) },
+    leaves: (model, scenario) => scenario === "image" || (scenario === "tools" && model.startsWith("google/")) },
 };
 
 const node = spawn(binary, ["demo", "--listen", "127.0.0.1:0", "--json"], { stdio: ["ignore", "pipe", "inherit"] });

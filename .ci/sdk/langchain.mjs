@@ -17,9 +17,8 @@ export const responses = (url, key) =>
   asking((q) => new ChatOpenAI({ model: q.model, apiKey: key, maxRetries: 0, maxTokens: q.cap, configuration: { baseURL: `${url}/v1` }, useResponsesApi: true, zdrEnabled: true }));
 export const messages = (url, key) =>
   asking((q) => new ChatAnthropic({ model: q.model, apiKey: key, maxRetries: 0, maxTokens: q.cap, anthropicApiUrl: url, ...(q.think && { thinking: { type: "adaptive", display: "summarized" } }) }));
-// A name with a slash is a path to this package: waybill knows a model by its bare name too.
 export const content = (url, key) =>
-  asking((q) => new ChatGoogleGenerativeAI({ model: q.model.split("/").at(-1), apiKey: key, maxRetries: 0, maxOutputTokens: q.cap, baseUrl: url, ...(q.think && { thinkingConfig: { includeThoughts: true } }) }));
+  asking((q) => new ChatGoogleGenerativeAI({ model: q.model, apiKey: key, maxRetries: 0, maxOutputTokens: q.cap, baseUrl: url, ...(q.think && { thinkingConfig: { includeThoughts: true } }) }));
 
 function asking(of) {
   return async (q) => {

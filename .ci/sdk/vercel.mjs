@@ -18,9 +18,8 @@ export const chat = (url, key) => asking((model) => createOpenAI({ baseURL: `${u
 export const responses = (url, key) =>
   asking((model) => createOpenAI({ baseURL: `${url}/v1`, apiKey: key }).responses(model), { openai: { reasoningEffort: "medium", reasoningSummary: "auto", forceReasoning: true, store: false } }, { openai: { store: false } });
 export const messages = (url, key) => asking((model) => createAnthropic({ baseURL: `${url}/v1`, apiKey: key })(model), { anthropic: { thinking: { type: "adaptive", display: "summarized" } } });
-// A name with a slash is a path to this provider: models/ makes it one of waybill's.
 export const content = (url, key) =>
-  asking((model) => createGoogleGenerativeAI({ baseURL: `${url}/v1beta`, apiKey: key })(`models/${model}`), { google: { thinkingConfig: { includeThoughts: true } } });
+  asking((model) => createGoogleGenerativeAI({ baseURL: `${url}/v1beta`, apiKey: key })(model), { google: { thinkingConfig: { includeThoughts: true } } });
 
 function asking(of, thinking, always) {
   return async (q) => {

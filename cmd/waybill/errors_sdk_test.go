@@ -50,8 +50,8 @@ func (want refused) is(t *testing.T, what string, err error) {
 		refusal(t, err, want.status, want.openai)
 		header = e.Response.Header
 	case *anthropic.Error:
-		if e.StatusCode != want.status || string(e.Type()) != want.anthropic {
-			t.Errorf("%s: got %v (%s), want %d %s", what, err, e.Type(), want.status, want.anthropic)
+		if e.StatusCode != want.status || string(e.Type()) != want.anthropic || e.RequestID == "" {
+			t.Errorf("%s: got %v (%s, request %q), want %d %s", what, err, e.Type(), e.RequestID, want.status, want.anthropic)
 		}
 		header = e.Response.Header
 	case genai.APIError:
