@@ -383,7 +383,7 @@ func (geminiClient) Type(status int) string {
 }
 
 func (geminiClient) Field(name string) string {
-	words := map[string]string{"media": "contents", "messages": "contents", "response_format": "generationConfig.responseJsonSchema",
+	words := map[string]string{"media": "contents", "messages": "contents", "results": "contents", "response_format": "generationConfig.responseJsonSchema",
 		"stop": "generationConfig.stopSequences", "n": "generationConfig.candidateCount", "temperature": "generationConfig.temperature",
 		"top_p": "generationConfig.topP", "top_k": "generationConfig.topK", "seed": "generationConfig.seed",
 		"frequency_penalty": "generationConfig.frequencyPenalty", "tool_choice": "toolConfig", "service_tier": "serviceTier",

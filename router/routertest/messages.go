@@ -320,7 +320,7 @@ func (messagesClient) Type(status int) string {
 
 func (messagesClient) Field(name string) string {
 	switch name {
-	case "media":
+	case "media", "results":
 		return "messages"
 	case "response_format":
 		return "output_config.format"
