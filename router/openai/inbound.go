@@ -61,7 +61,7 @@ func (Inbound) Failure(f router.Failure) []byte {
 			Code    string  `json:"code"`
 		} `json:"error"`
 	}
-	body.Error.Message, body.Error.Type, body.Error.Code = f.Message, kindOf(f.Status), f.Code
+	body.Error.Message, body.Error.Type, body.Error.Code = f.Message, KindOf(f.Status), f.Code
 	if f.Field != "" {
 		body.Error.Param = &f.Field
 	}
@@ -69,8 +69,8 @@ func (Inbound) Failure(f router.Failure) []byte {
 	return b
 }
 
-// kindOf is the error type for a status.
-func kindOf(status int) string {
+// KindOf is the type that an error of OpenAI's has for a status.
+func KindOf(status int) string {
 	switch {
 	case status == 401:
 		return "authentication_error"

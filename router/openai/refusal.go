@@ -1,17 +1,22 @@
 package openai
 
 import (
+	"cmp"
+	"strings"
+
 	"github.com/tidwall/gjson"
 
 	"waybill/router"
 )
 
-// classes of OpenAI's error codes, and of the types that stand in for one, where they say more than the status.
-// https://platform.openai.com/docs/guides/error-codes and the codes of a 429 that no waiting cures.
+// classes of the codes with which OpenAI refuses a call, ends a stream, or fails an answer that came with a 200, and of the
+// types that stand in for a code, where they say more than the status: https://platform.openai.com/docs/guides/error-codes,
+// the codes of a 429 that no waiting cures, and for failed answers ResponseErrorCode in OpenAI's Go SDK.
 var classes = map[string]router.Class{
 	"invalid_api_key":                      router.ClassCredential,
 	"account_deactivated":                  router.ClassCredential,
 	"unsupported_country_region_territory": router.ClassCredential,
+	"data_residency_mismatch":              router.ClassCredential,
 	"insufficient_quota":                   router.ClassCredential,
 	"credit_balance_exhausted":             router.ClassCredential,
 	"organization_spend_limit_exceeded":    router.ClassCredential,
@@ -27,30 +32,44 @@ var classes = map[string]router.Class{
 	"rate_limit_error":                     router.ClassRateLimited,
 	"server_is_overloaded":                 router.ClassOverloaded,
 	"overloaded_error":                     router.ClassOverloaded,
+	"server_error":                         router.ClassServerError,
+	"vector_store_timeout":                 router.ClassTimeout,
 	"context_length_exceeded":              router.ClassBadRequest,
 	"content_policy_violation":             router.ClassBadRequest,
 	"invalid_prompt":                       router.ClassBadRequest,
+	"bio_policy":                           router.ClassBadRequest,
+	"misalignment_policy_violation":        router.ClassBadRequest,
+	"invalid_request_error":                router.ClassBadRequest,
 }
 
-// Refusal reads {"error":{"message","type","param","code"}}. Status is 0 for an error inside a stream.
-func (d *decoder) Refusal(status int, body gjson.Result) *router.UpstreamError {
+// Refusal reads an error of OpenAI's in either of its dialects: {"error":{"message","type","param","code"}}, and the event {"type":"error","code","message","param"},
+// whose members stand by themselves. Status is 0 for an error inside an answer.
+func Refusal(status int, body gjson.Result) *router.UpstreamError {
 	e := body.Get("error")
-	if e.Type == gjson.String { // some compatible servers
+	switch {
+	case e.Type == gjson.String: // some compatible servers
 		return &router.UpstreamError{Class: router.ClassOf(status), Message: e.Str}
+	case !e.IsObject():
+		e = body
 	}
 	code, kind := e.Get("code").String(), e.Get("type").String()
+	if kind == "error" {
+		kind = ""
+	}
 	class, ok := classes[code]
-	if !ok {
+	if !ok && (status == 0 || kind != "invalid_request_error") { // which goes with many a status
 		class, ok = classes[kind]
+	}
+	if !ok && status == 0 && strings.Contains(code, "image") {
+		class, ok = router.ClassBadRequest, true
 	}
 	if !ok {
 		class = router.ClassOf(status)
-		if status == 0 && kind == "invalid_request_error" {
-			class = router.ClassBadRequest
-		}
 	}
-	if code == "" {
-		code = kind
-	}
-	return &router.UpstreamError{Class: class, Code: code, Message: e.Get("message").String()}
+	return &router.UpstreamError{Class: class, Code: cmp.Or(code, kind), Message: e.Get("message").String()}
+}
+
+// Refusal reads the error of a call or a stream.
+func (d *decoder) Refusal(status int, body gjson.Result) *router.UpstreamError {
+	return Refusal(status, body)
 }

@@ -8,6 +8,7 @@ import (
 
 	"waybill/ledger"
 	"waybill/router"
+	"waybill/router/openai"
 )
 
 // counting reads the answer to a count: {"object":"response.input_tokens","input_tokens":n}.
@@ -25,7 +26,7 @@ func (c *counting) Body(body []byte, steps []router.Chunk) ([]router.Chunk, erro
 		return steps, err
 	}
 	if has(doc, "error") {
-		return steps, refusal(0, doc)
+		return steps, openai.Refusal(0, doc)
 	}
 	n := doc.Get("input_tokens")
 	if n.Type != gjson.Number || n.Int() < 0 {
@@ -46,7 +47,7 @@ func (c *counting) Turn() []byte { return nil }
 
 // Refusal reads an error answer.
 func (c *counting) Refusal(status int, body gjson.Result) *router.UpstreamError {
-	return refusal(status, body)
+	return openai.Refusal(status, body)
 }
 
 // counted writes a count that came in another dialect. A count is never streamed.

@@ -9,6 +9,7 @@ import (
 
 	"waybill/ledger"
 	"waybill/router"
+	"waybill/router/openai"
 )
 
 // Bounds of one answer. No real one comes near them.
@@ -76,10 +77,10 @@ func (d *decoder) Frame(data []byte, steps []router.Chunk) ([]router.Chunk, erro
 	case "response.failed":
 		return steps, failed(doc.Get("response"))
 	case "error":
-		return steps, refusal(0, doc)
+		return steps, openai.Refusal(0, doc)
 	default:
 		if kind == "" && has(doc, "error") {
-			return steps, refusal(0, doc)
+			return steps, openai.Refusal(0, doc)
 		}
 		return append(steps, router.Chunk{Content: !quiet[kind] && (has(doc, "output_index") || has(doc, "item_id"))}), nil
 	}
@@ -181,7 +182,7 @@ func (d *decoder) Refusal(status int, body gjson.Result) *router.UpstreamError {
 	if body.Get("object").Str == "response" && status == 200 {
 		return failed(body)
 	}
-	return refusal(status, body)
+	return openai.Refusal(status, body)
 }
 
 // name tells the answer's id and model on the first step that knows them.

@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"waybill/router"
+	"waybill/router/openai"
 )
 
 // appendEvent appends one SSE frame. The payload's own members follow its type and its number in the stream.
@@ -36,6 +37,6 @@ func breakOff(f router.Failure, sequence int64, response string) []byte {
 	code, message := router.Quote(f.Code), router.Quote(f.Message)
 	b := appendEvent(nil, "error", sequence,
 		`"code":`+code, `"message":`+message, `"param":`+param,
-		`"error":{"type":"`+kindOf(f.Status)+`","code":`+code+`,"message":`+message+`,"param":`+param+`}`)
+		`"error":{"type":"`+openai.KindOf(f.Status)+`","code":`+code+`,"message":`+message+`,"param":`+param+`}`)
 	return appendEvent(b, "response.failed", sequence+1, response)
 }

@@ -1,13 +1,13 @@
 package responses
 
 import (
-	"encoding/json"
 	"net/http"
 
 	"github.com/tidwall/gjson"
 
 	"waybill/ledger"
 	"waybill/router"
+	"waybill/router/openai"
 )
 
 // Inbound reads Responses requests and writes their answers.
@@ -79,40 +79,8 @@ func (Inbound) Writer(req *router.Request, head router.Head, from ledger.Dialect
 	return newRendering(req, head)
 }
 
-// Failure writes {"error":{…}} with the type that OpenAI's clients and their users know for the status.
-func (Inbound) Failure(f router.Failure) []byte {
-	var body struct {
-		Error struct {
-			Message string  `json:"message"`
-			Type    string  `json:"type"`
-			Param   *string `json:"param"`
-			Code    string  `json:"code"`
-		} `json:"error"`
-	}
-	body.Error.Message, body.Error.Type, body.Error.Code = f.Message, kindOf(f.Status), f.Code
-	if f.Field != "" {
-		body.Error.Param = &f.Field
-	}
-	b, _ := json.Marshal(body) // strings alone: it cannot fail
-	return b
-}
-
-// kindOf is the error type for a status.
-func kindOf(status int) string {
-	switch {
-	case status == http.StatusUnauthorized:
-		return "authentication_error"
-	case status == http.StatusPaymentRequired:
-		return "insufficient_quota"
-	case status == http.StatusForbidden:
-		return "permission_error"
-	case status == http.StatusTooManyRequests:
-		return "rate_limit_error"
-	case status >= 400 && status < 500:
-		return "invalid_request_error"
-	}
-	return "server_error"
-}
+// Failure writes the error that both of OpenAI's dialects have.
+func (Inbound) Failure(f router.Failure) []byte { return openai.Inbound{}.Failure(f) }
 
 // has tells whether an object has a member with a value.
 func has(doc gjson.Result, name string) bool {

@@ -9,6 +9,7 @@ import (
 
 	"waybill/ledger"
 	"waybill/router"
+	"waybill/router/openai"
 )
 
 // Body reads a whole answer.
@@ -22,7 +23,7 @@ func (d *decoder) Body(body []byte, steps []router.Chunk) ([]router.Chunk, error
 	case status == "failed":
 		return steps, failed(doc)
 	case has(doc, "error"):
-		return steps, refusal(0, doc)
+		return steps, openai.Refusal(0, doc)
 	case !doc.Get("output").IsArray():
 		return steps, errors.New("the answer has no output")
 	case status != "" && status != "completed" && status != "incomplete":
@@ -33,7 +34,7 @@ func (d *decoder) Body(body []byte, steps []router.Chunk) ([]router.Chunk, error
 
 // failed makes an error of an answer that failed with a 200.
 func failed(response gjson.Result) *router.UpstreamError {
-	e := refusal(0, response)
+	e := openai.Refusal(0, response)
 	if e.Message == "" {
 		e.Message = "the answer failed, and no reason is given"
 	}

@@ -32,7 +32,7 @@ func FuzzBodies(f *testing.F) {
 	f.Fuzz(func(t *testing.T, at uint8, body string) {
 		if strings.Contains(body, "sandbox") && (strings.Contains(body, "hang") || strings.Contains(body, "cut") || strings.Contains(body, "latency") ||
 			strings.Contains(body, "delay") || strings.Contains(body, "truncate") || strings.Contains(body, "split")) {
-			t.Skip("it would do so")
+			return // the call would wait or break off, as it says
 		}
 		r := httptest.NewRequest(http.MethodPost, paths[int(at)%len(paths)], strings.NewReader(body))
 		for _, provider := range providers {
