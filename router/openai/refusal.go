@@ -57,7 +57,8 @@ func Refusal(status int, body gjson.Result) *router.UpstreamError {
 		kind = ""
 	}
 	class, ok := classes[code]
-	if !ok && (status == 0 || kind != "invalid_request_error") { // which goes with many a status
+	generic := kind == "invalid_request_error" || kind == "server_error" // which go with many a status
+	if !ok && (status == 0 || !generic) {
 		class, ok = classes[kind]
 	}
 	if !ok && status == 0 && strings.Contains(code, "image") {
