@@ -10,6 +10,7 @@ import (
 
 	wbhttp "waybill/http"
 	"waybill/ledger"
+	"waybill/router/dialects"
 )
 
 // path fills the variables of a route's path.
@@ -253,6 +254,26 @@ func TestBaseURL(t *testing.T) {
 		if got := [2]int{attach(admin, base), attach(operatorToken, base)}; got != want {
 			t.Errorf("%s: %v, want %v", base, got, want)
 		}
+	}
+}
+
+// A credential of a provider without an address says one, or is not attached: its first call is too late to find out.
+func TestProviderWithoutAddress(t *testing.T) {
+	n := newNode(t, func(o *wbhttp.Options) { o.Dispatcher.Providers["azure"] = dialects.Providers["azure"] })
+	org, admin := n.open("acme", "teams", "admin")
+	for _, path := range []string{"/api/v1/orgs/acme/credentials", "/api/v1/platform/credentials"} {
+		for _, body := range []string{`{"provider":"azure","secret":"sk"}`, `{"provider":"azure","secret":"sk","base_url":""}`} {
+			if p := n.as(operatorToken).call("POST", path, body).want(400); p.text("field") != "base_url" || !strings.Contains(p.text("detail"), "upstreams.azure.base_url") {
+				t.Errorf("%s: %s", path, p.body)
+			}
+		}
+	}
+	if list := n.as(operatorToken).call("GET", "/api/v1/orgs/acme/credentials", "").want(200); list.get("credentials.0") != nil {
+		t.Errorf("%s is attached to %s all the same", list.body, org)
+	}
+	a := n.as(admin).call("POST", "/api/v1/orgs/acme/credentials", `{"provider":"azure","secret":"sk","base_url":"https://ours.openai.azure.com/openai/v1"}`).want(201)
+	if a.text("base_url") != "https://ours.openai.azure.com/openai/v1" {
+		t.Errorf("%s", a.body)
 	}
 }
 

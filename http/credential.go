@@ -78,6 +78,9 @@ func attachCredential(c *call, in newCredential) (credential, error) {
 	if err = cmp.Or(err, validName(in.Name), validSecret(in.Secret)); err != nil {
 		return credential{}, err
 	}
+	if base == "" && !c.s.addressed(in.Provider) {
+		return credential{}, invalid("base_url", "is needed, for "+in.Provider+" has no address of its own: say where its calls go (--base-url ADDRESS), or let the operator configure upstreams."+in.Provider+".base_url")
+	}
 	id := "cred_" + c.s.o.NewID()
 	// A caller who leaves must not end this between the vault and the log: then an error would not say whether the event
 	// is there, and its secret could be deleted beneath it.
@@ -98,6 +101,12 @@ func attachCredential(c *call, in newCredential) (credential, error) {
 		return credential{}, err
 	}
 	return c.credentialOf(rec.Records[len(rec.Records)-1].Event.(*ledger.CredentialAttached).Credential)
+}
+
+// addressed tells whether calls for a provider have somewhere to go without a credential's own base URL. Without a
+// dispatcher there are no calls.
+func (s *Server) addressed(provider string) bool {
+	return s.o.Dispatcher == nil || s.o.Dispatcher.Providers[provider].BaseURL != ""
 }
 
 // validSecret takes what can stand in a header.

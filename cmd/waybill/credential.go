@@ -30,10 +30,12 @@ var credentialAttach = command{
 	name:  "credential attach",
 	args:  "ORG PROVIDER",
 	about: "attach a provider's key: an org's own, or the platform's",
-	more: "The secret is read from the standard input and sealed in the vault. PROVIDER is openai, anthropic or google. ORG may be\n" +
-		"platform: then it is capacity that plans and credit pay for.",
+	more: "The secret is read from the standard input and sealed in the vault. PROVIDER is openai, anthropic, google, another that\n" +
+		"waybill knows, or one of the configuration. Some, such as azure and vllm, have no address of their own: say it with --base-url.\n" +
+		"ORG may be platform: then it is capacity that plans and credit pay for.",
 	example: []string{`echo "$OPENAI_API_KEY" | waybill credential attach acme openai --name ours`,
-		`echo "$ANTHROPIC_API_KEY" | waybill credential attach platform anthropic`},
+		`echo "$ANTHROPIC_API_KEY" | waybill credential attach platform anthropic`,
+		`echo "$AZURE_OPENAI_API_KEY" | waybill credential attach acme azure --base-url https://RESOURCE.openai.azure.com/openai/v1`},
 	setup: func(f *flags) action {
 		name := f.String("name", "", "what it is called, unique in the org (default the provider's name)")
 		use := f.String("use", string(ledger.UsePrefer), "when it is taken: prefer (before platform capacity), fallback (after it), only")
