@@ -40,6 +40,11 @@ func Members(object gjson.Result, at string, read func(name string, v gjson.Resu
 	return fault
 }
 
+// Given tells whether an object has a member with a value: null is none.
+func Given(object gjson.Result, name string) bool {
+	return object.Get(name).Type != gjson.Null
+}
+
 // StringField reads a string.
 func StringField(name string, v gjson.Result) (string, *FieldError) {
 	if v.Type != gjson.String {

@@ -35,7 +35,7 @@ func edit(c router.Call) (body []byte, warnings []string) {
 	root := gjson.Parse(router.TextOf(r.Body))
 	e.schema = c.Quirks.NoSchema && r.Format.Kind == router.FormatSchema
 	e.limit = "max_completion_tokens"
-	if c.Quirks.MaxTokens || c.Model.Has(ledger.FeatureMaxTokens) && has(root, "max_tokens") && !has(root, e.limit) {
+	if c.Quirks.MaxTokens || c.Model.Has(ledger.FeatureMaxTokens) && router.Given(root, "max_tokens") && !router.Given(root, e.limit) {
 		e.limit = "max_tokens"
 	}
 	e.out = router.NewObject(len(r.Body) + 128)

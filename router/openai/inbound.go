@@ -3,8 +3,6 @@ package openai
 import (
 	"encoding/json"
 
-	"github.com/tidwall/gjson"
-
 	"waybill/ledger"
 	"waybill/router"
 )
@@ -84,10 +82,4 @@ func KindOf(status int) string {
 		return "invalid_request_error"
 	}
 	return "server_error"
-}
-
-// has tells whether an object has a member with a value.
-func has(doc gjson.Result, name string) bool {
-	v := doc.Get(name)
-	return v.Exists() && v.Type != gjson.Null
 }

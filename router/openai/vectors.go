@@ -40,7 +40,7 @@ func (d *embedDecoder) Body(body []byte, steps []router.Chunk) ([]router.Chunk, 
 	if err != nil {
 		return steps, err
 	}
-	if has(doc, "error") {
+	if router.Given(doc, "error") {
 		return steps, d.Refusal(0, doc)
 	}
 	first, data := len(steps), doc.Get("data")

@@ -29,7 +29,7 @@ func (d *decoding) content(at string, v gjson.Result) (parts []router.Part, faul
 }
 
 func (d *decoding) part(at string, v gjson.Result) (p router.Part, fault *router.FieldError) {
-	if has(v, "prompt_cache_breakpoint") {
+	if router.Given(v, "prompt_cache_breakpoint") {
 		d.hintOnce("prompt_cache_breakpoint", at+".prompt_cache_breakpoint")
 	}
 	kind, fault := router.StringField(at+".type", v.Get("type"))

@@ -25,7 +25,7 @@ func (c *counting) Body(body []byte, steps []router.Chunk) ([]router.Chunk, erro
 	if err != nil {
 		return steps, err
 	}
-	if has(doc, "error") {
+	if router.Given(doc, "error") {
 		return steps, openai.Refusal(0, doc)
 	}
 	n := doc.Get("input_tokens")

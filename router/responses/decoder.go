@@ -79,10 +79,10 @@ func (d *decoder) Frame(data []byte, steps []router.Chunk) ([]router.Chunk, erro
 	case "error":
 		return steps, openai.Refusal(0, doc)
 	default:
-		if kind == "" && has(doc, "error") {
+		if kind == "" && router.Given(doc, "error") {
 			return steps, openai.Refusal(0, doc)
 		}
-		return append(steps, router.Chunk{Content: !quiet[kind] && (has(doc, "output_index") || has(doc, "item_id"))}), nil
+		return append(steps, router.Chunk{Content: !quiet[kind] && (router.Given(doc, "output_index") || router.Given(doc, "item_id"))}), nil
 	}
 }
 

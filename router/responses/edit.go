@@ -56,7 +56,7 @@ func (e *editing) refused(root gjson.Result) {
 			e.leaveOut(field, m.Name+" refuses it")
 		}
 	}
-	if m.Has(ledger.FeatureReasoning) || slices.Contains(e.drop, "reasoning") || !has(root, "reasoning") {
+	if m.Has(ledger.FeatureReasoning) || slices.Contains(e.drop, "reasoning") || !router.Given(root, "reasoning") {
 		return
 	}
 	e.leaveOut("reasoning", m.Name+" does not reason")

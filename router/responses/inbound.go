@@ -3,8 +3,6 @@ package responses
 import (
 	"net/http"
 
-	"github.com/tidwall/gjson"
-
 	"waybill/ledger"
 	"waybill/router"
 	"waybill/router/openai"
@@ -81,9 +79,3 @@ func (Inbound) Writer(req *router.Request, head router.Head, from ledger.Dialect
 
 // Failure writes the error that both of OpenAI's dialects have.
 func (Inbound) Failure(f router.Failure) []byte { return openai.Inbound{}.Failure(f) }
-
-// has tells whether an object has a member with a value.
-func has(doc gjson.Result, name string) bool {
-	v := doc.Get(name)
-	return v.Exists() && v.Type != gjson.Null
-}

@@ -38,7 +38,7 @@ func (d *decoding) item(at string, v gjson.Result) *router.FieldError {
 	}
 	switch kind.Str {
 	case "":
-		if !has(v, "role") {
+		if !router.Given(v, "role") {
 			return &router.FieldError{Field: at, Reason: kept}
 		}
 		return d.message(at, v)

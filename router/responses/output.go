@@ -22,7 +22,7 @@ func (d *decoder) Body(body []byte, steps []router.Chunk) ([]router.Chunk, error
 	switch {
 	case status == "failed":
 		return steps, failed(doc)
-	case has(doc, "error"):
+	case router.Given(doc, "error"):
 		return steps, openai.Refusal(0, doc)
 	case !doc.Get("output").IsArray():
 		return steps, errors.New("the answer has no output")
