@@ -39,23 +39,7 @@ func (c messagesClient) Write(a Ask, model string) (router.Incoming, error) {
 	if a.Tools != nil {
 		b["tools"] = c.tools(a.Tools)
 	}
-	choice := object{}
-	switch a.Choice {
-	case "":
-	case "auto", "none":
-		choice["type"] = a.Choice
-	case "required":
-		choice["type"] = "any"
-	default:
-		choice["type"], choice["name"] = "tool", a.Choice
-	}
-	if a.Serial {
-		choice["disable_parallel_tool_use"] = true
-		if a.Choice == "" {
-			choice["type"] = "auto"
-		}
-	}
-	if len(choice) > 0 {
+	if choice := c.choice(a); len(choice) > 0 {
 		b["tool_choice"] = choice
 	}
 	config := object{}
@@ -90,6 +74,26 @@ func (c messagesClient) Write(a Ask, model string) (router.Incoming, error) {
 	}
 	in.Body = raw(b)
 	return in, nil
+}
+
+func (messagesClient) choice(a Ask) object {
+	choice := object{}
+	switch a.Choice {
+	case "":
+	case "auto", "none":
+		choice["type"] = a.Choice
+	case "required":
+		choice["type"] = "any"
+	default:
+		choice["type"], choice["name"] = "tool", a.Choice
+	}
+	if a.Serial {
+		choice["disable_parallel_tool_use"] = true
+		if a.Choice == "" {
+			choice["type"] = "auto"
+		}
+	}
+	return choice
 }
 
 func (messagesClient) tools(list []Tool) (out []object) {
