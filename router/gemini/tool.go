@@ -31,12 +31,15 @@ type calling struct {
 
 // equip writes the tools, all in one, and which of them are to be called.
 func equip(t *router.Translated, out *generateRequest) error {
+	choice := t.ToolChoice
 	if len(t.Tools) == 0 {
+		if choice.Mode == router.ToolRequired {
+			return t.Cannot("tool_choice", "a call cannot be had without tools")
+		}
 		return nil
 	}
-	choice := t.ToolChoice
 	var all tool
-	strict := 0
+	strict := false
 	for _, f := range t.Tools {
 		if choice.Mode != router.ToolRequired && len(choice.Names) > 0 && !slices.Contains(choice.Names, f.Name) {
 			continue // as if the caller had not declared it: AUTO takes no names
@@ -52,24 +55,28 @@ func equip(t *router.Translated, out *generateRequest) error {
 			return &router.FieldError{Field: f.Field, Reason: err.Error() + " at " + t.Model.Name}
 		}
 		s.warn(t, f.Field)
-		if takes(schema) {
+		switch {
+		case takes(schema):
 			d.Parameters = schema
+		case gjson.GetBytes(schema, "additionalProperties").Type == gjson.True:
+			t.Warnings = append(t.Warnings, f.Field+": declared without arguments, "+t.Model.Name+" takes none that have no name")
 		}
-		if f.Strict != nil && *f.Strict {
-			strict++
-		}
+		strict = strict || f.Strict != nil && *f.Strict
 		all.Functions = append(all.Functions, d)
 	}
-	if len(all.Functions) > 0 {
-		out.Tools = []tool{all}
+	if len(all.Functions) == 0 {
+		return t.Cannot("tool_choice", "it names none of the tools")
 	}
+	out.Tools = []tool{all}
 	if t.Serial && choice.Mode != router.ToolNone {
 		t.Warn("parallel_tool_calls", "left out, "+t.Model.Name+" cannot be kept from several calls at once")
 	}
-	return choose(t, out, strict > 0 && strict == len(all.Functions))
+	return choose(t, out, strict)
 }
 
-// choose writes which tools are to be called. VALIDATED is AUTO with arguments held to their schema.
+// choose writes which tools are to be called. VALIDATED is AUTO with the arguments of every function held to its schema, as
+// ANY holds them anyway. It is taken where one of the functions is strict: the others lose nothing by it, for arguments that
+// satisfy their schema are what they were declared for. https://ai.google.dev/gemini-api/docs/function-calling
 func choose(t *router.Translated, out *generateRequest, strict bool) error {
 	switch t.ToolChoice.Mode {
 	case router.ToolNone:

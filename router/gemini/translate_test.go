@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tidwall/gjson"
+
 	"waybill/ledger"
 	"waybill/router"
 )
@@ -115,6 +117,14 @@ func TestTools(t *testing.T) {
 		{"some", router.Request{Tools: []router.Tool{none, empty}, ToolChoice: router.ToolChoice{Mode: router.ToolAuto, Names: []string{"now"}}},
 			`"tools":[{"functionDeclarations":[{"name":"now"}]}],"toolConfig":{"functionCallingConfig":{"mode":"AUTO"}},`, nil},
 		{"strict", router.Request{Tools: []router.Tool{{Name: "s", Strict: &yes}}}, `"tools":[{"functionDeclarations":[{"name":"s"}]}],"toolConfig":{"functionCallingConfig":{"mode":"VALIDATED"}},`, nil},
+		{"strict, some", router.Request{Tools: []router.Tool{{Name: "s", Strict: &yes}, {Name: "l", Strict: ptr(false)}, none}, ToolChoice: router.ToolChoice{Mode: router.ToolAuto}},
+			`"tools":[{"functionDeclarations":[{"name":"s"},{"name":"l"},{"name":"none"}]}],"toolConfig":{"functionCallingConfig":{"mode":"VALIDATED"}},`, nil},
+		{"strict, forced", router.Request{Tools: []router.Tool{{Name: "s", Strict: &yes}}, ToolChoice: router.ToolChoice{Mode: router.ToolRequired}},
+			`"tools":[{"functionDeclarations":[{"name":"s"}]}],"toolConfig":{"functionCallingConfig":{"mode":"ANY"}},`, nil},
+		{"strict elsewhere", router.Request{Tools: []router.Tool{{Name: "s", Strict: &yes}, none}, ToolChoice: router.ToolChoice{Mode: router.ToolAuto, Names: []string{"none"}}},
+			`"tools":[{"functionDeclarations":[{"name":"none"}]}],"toolConfig":{"functionCallingConfig":{"mode":"AUTO"}},`, nil},
+		{"arguments without names", router.Request{Tools: []router.Tool{{Name: "a", Field: "tools[0]", Schema: json.RawMessage(`{"type":"object","additionalProperties":true}`)}}},
+			`"tools":[{"functionDeclarations":[{"name":"a"}]}],`, []string{"tools[0]: declared without arguments, g/up takes none that have no name"}},
 		{"serial", router.Request{Tools: []router.Tool{none}, Serial: true}, `"tools":[{"functionDeclarations":[{"name":"none"}]}],`,
 			[]string{"parallel_tool_calls: left out, g/up cannot be kept from several calls at once"}},
 	} {
@@ -150,6 +160,21 @@ func TestFormatsMediaAndThoughts(t *testing.T) {
 	}
 }
 
+// What describes a format goes into its schema.
+func TestSchemaDescribed(t *testing.T) {
+	for _, tt := range []struct{ schema, want, warning string }{
+		{`{"type":"object","properties":{"a":{}}}`, `{"description":"d \"1\"","type":"object","properties":{"a":{}}}`, ""},
+		{`{"type":"integer","description":"e"}`, `{"description":"d \"1\"\ne","type":"integer"}`, ""},
+		{`{"$ref":"#/$defs/a","$defs":{"a":{}}}`, `{"$ref":"#/$defs/a","$defs":{"a":{}}}`, "response_format: the description of its schema left out, there is no place for it at g/up"},
+	} {
+		got, warnings := encoded(t, legOf(), router.Request{Messages: []router.Message{text(router.RoleUser, "Hi")},
+			Format: router.Format{Kind: router.FormatSchema, Name: "n", Description: `d "1"`, Schema: json.RawMessage(tt.schema)}})
+		if schema := gjson.Get(got, "generationConfig.responseJsonSchema").Raw; schema != tt.want || strings.Join(warnings, ";") != tt.warning {
+			t.Errorf("%s: %s %q", tt.schema, schema, warnings)
+		}
+	}
+}
+
 func TestEncodeRefuses(t *testing.T) {
 	hi := []router.Message{text(router.RoleUser, "Hi")}
 	seed := int64(1) << 40
@@ -170,6 +195,8 @@ func TestEncodeRefuses(t *testing.T) {
 		"messages":                 {Messages: append(slices.Clone(hi), text(router.RoleAssistant, "Ho"))},
 		"tools[0]":                 {Messages: hi, Tools: []router.Tool{{Name: "1st", Field: "tools[0]"}}},
 		"tools[0] ":                {Messages: hi, Tools: []router.Tool{{Name: "f", Field: "tools[0]", Schema: json.RawMessage(`{"type":"object","patternProperties":{}}`)}}},
+		"tool_choice":              {Messages: hi, ToolChoice: router.ToolChoice{Mode: router.ToolRequired}},
+		"tool_choice ":             {Messages: hi, Tools: []router.Tool{{Name: "f"}}, ToolChoice: router.ToolChoice{Mode: router.ToolAuto, Names: []string{"g"}}},
 		"response_format":          {Messages: hi, Format: router.Format{Kind: router.FormatSchema, Schema: json.RawMessage(`{"allOf":[{},{}]}`)}},
 	} {
 		c := legOf()
