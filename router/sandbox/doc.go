@@ -116,7 +116,9 @@
 // and require each property, and compose with anyOf alone; Anthropic's (output_config, strict tools) close
 // every object and have no bounds (minimum, maxLength, …); Gemini's parameters and responseSchema
 // are its OpenAPI subset, whose words and types alone are known, with no empty properties and an
-// items for each array, while its JSON Schemas may be anything. What breaks a rule is 400.
+// items for each array, while its JSON Schemas may be anything. What breaks a rule is 400. A tool of Responses that
+// does not say whether it is strict is made so, as far as its schema allows: objects are closed, and optional properties
+// become required.
 //
 // # Directives
 //

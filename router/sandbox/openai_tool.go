@@ -24,6 +24,9 @@ func (p *prompt) openaiTools(v gjson.Result, below string) (bad *fault) {
 			at = strings.Replace(at, "function.", kind+".", 1)
 		}
 		name, parameters := t.Get("name").Str, t.Get("parameters")
+		if below == "" && kind == "function" {
+			_, parameters = unsaidStrict(t)
+		}
 		switch {
 		case !nameOK.MatchString(name):
 			bad = openaiName(at + "name")
@@ -84,59 +87,4 @@ func (p *prompt) openaiFormat(format gjson.Result, param string) *fault {
 		return strictSchema(format.Get("schema"), param, "response_format '"+name+"'", "")
 	}
 	return nil
-}
-
-// strictWords are the keywords that a strict schema may not have.
-var strictWords = []string{"allOf", "oneOf", "not", "if", "then", "else", "dependentRequired", "dependentSchemas", "patternProperties"}
-
-// strictSchema checks a schema that OpenAI shall enforce: each object closed, and all of its
-// properties required.
-func strictSchema(schema gjson.Result, param, of, code string) *fault {
-	if schema.Get("type").Str != "object" {
-		return openaiFault(param, code, "Invalid schema for %s: schema must be a JSON Schema of 'type: \"object\"', got 'type: \"%s\"'.", of, schema.Get("type").String())
-	}
-	if complaint := strictPart(schema, nil, 0); complaint != "" {
-		return openaiFault(param, code, "Invalid schema for %s: %s", of, complaint)
-	}
-	return nil
-}
-
-func strictPart(schema gjson.Result, path []string, depth int) (complaint string) {
-	if !schema.IsObject() || depth > 64 {
-		return ""
-	}
-	context := "In context=(" + strings.Join(path, ", ") + "), "
-	for _, word := range strictWords {
-		if schema.Get(word).Exists() {
-			return context + "'" + word + "' is not permitted."
-		}
-	}
-	properties := schema.Get("properties")
-	if schema.Get("type").Str == "object" || properties.Exists() {
-		if schema.Get("additionalProperties").Type != gjson.False {
-			return context + "'additionalProperties' is required to be supplied and to be false."
-		}
-		required := words(schema.Get("required"))
-		properties.ForEach(func(key, _ gjson.Result) bool {
-			if !slices.Contains(required, key.Str) {
-				complaint = context + "'required' is required to be supplied and to be an array including every key in properties. Missing '" + key.Str + "'."
-			}
-			return complaint == ""
-		})
-	}
-	inner := func(word string, of gjson.Result) {
-		of.ForEach(func(key, part gjson.Result) bool {
-			if complaint == "" {
-				complaint = strictPart(part, append(slices.Clone(path), "'"+word+"'", "'"+key.String()+"'"), depth+1)
-			}
-			return complaint == ""
-		})
-	}
-	inner("properties", properties)
-	inner("anyOf", schema.Get("anyOf"))
-	inner("$defs", schema.Get("$defs"))
-	if complaint == "" {
-		complaint = strictPart(schema.Get("items"), append(slices.Clone(path), "'items'"), depth+1)
-	}
-	return complaint
 }

@@ -42,7 +42,7 @@ var (
 	})
 
 	responsesTool = variants("type", map[string]*shape{
-		"function": object(fields{"type!": anyText, "name!": textUpTo(64), "description": anyText, "parameters!": orNull(anyObject), "strict!": orNull(anyBool),
+		"function": object(fields{"type!": anyText, "name!": textUpTo(64), "description": anyText, "parameters!": orNull(anyObject), "strict": orNull(anyBool),
 			"async": anyBool, "defer_loading": anyBool, "allowed_callers": anyArray, "output_schema": anyObject}),
 		"custom": object(fields{"type!": anyText, "name!": textUpTo(64), "description": anyText, "format": anyObject, "async": anyBool,
 			"defer_loading": anyBool}),

@@ -148,7 +148,7 @@ func (responsesSpeaker) response(a *answer, status string) jsonObject {
 		"safety_identifier": echo("safety_identifier", nil), "service_tier": a.prompt.tier, "store": echo("store", true),
 		"temperature": echo("temperature", 1.0), "top_p": echo("top_p", 1.0), "top_logprobs": echo("top_logprobs", 0),
 		"text":        jsonObject{"format": echo("text.format", jsonObject{"type": "text"}), "verbosity": echo("text.verbosity", "medium")},
-		"tool_choice": echo("tool_choice", "auto"), "tools": echo("tools", []any{}), "truncation": echo("truncation", "disabled"),
+		"tool_choice": echo("tool_choice", "auto"), "tools": echoedTools(asked.Get("tools")), "truncation": echo("truncation", "disabled"),
 		"usage": nil, "user": echo("user", nil), "metadata": echo("metadata", jsonObject{}),
 		"tool_usage": jsonObject{"image_gen": jsonObject{}, "web_search": jsonObject{"num_requests": 0}},
 	}

@@ -108,7 +108,8 @@ func TestResponsesStrictness(t *testing.T) {
 	for _, test := range []struct{ input, extra, says string }{
 		{`"x"`, `,"messages":[]`, "messages"}, {`"x"`, `,"max_tokens":5`, "max_tokens"}, {`"x"`, `,"max_output_tokens":5`, "integer_below_min_value"},
 		{`"x"`, `,"temperature":1`, "'temperature' is not supported"}, {`"x"`, `,"temperature":0.5,"reasoning":{"effort":"none"}`, ""},
-		{`"x"`, `,"tools":[{"type":"function","function":{"name":"f"}}]`, "tools[0]"}, {`"x"`, `,"tools":[{"type":"function","name":"f"}]`, "Missing required parameter: 'tools[0]"},
+		{`"x"`, `,"tools":[{"type":"function","function":{"name":"f"}}]`, "tools[0]"}, {`"x"`, `,"tools":[{"type":"function","name":"f"}]`, "Missing required parameter: 'tools[0].parameters"},
+		{`"x"`, `,"tools":[{"type":"function","name":"f","strict":1,"parameters":null}]`, "tools[0].strict"},
 		{`"x"`, `,"tools":[{"type":"function","name":"f","strict":true,"parameters":{"type":"object"}}]`, "additionalProperties"},
 		{`"x"`, `,"tools":[{"type":"function","name":"f","strict":null,"parameters":null}],"tool_choice":{"type":"function","name":"g"}`, "not found"},
 		{`"x"`, `,"text":{"format":{"type":"json_schema","json_schema":{}}}`, "text.format"}, {`"x"`, `,"previous_response_id":"resp_1"`, "previous_response_not_found"},
@@ -133,6 +134,25 @@ func TestResponsesStrictness(t *testing.T) {
 	}
 	if r := c.respond("["+user+`,{"type":"reasoning","id":"rs_1","summary":[]},{"role":"assistant","content":"y"},`+user+"]", ""); r.status != 404 {
 		t.Errorf("reasoning without contents: %d %s", r.status, r.body)
+	}
+}
+
+// A tool that does not say whether it is strict is made so, as far as that goes, and the answer says what was made of it.
+func TestResponsesStrictUnlessTold(t *testing.T) {
+	c := start(t, sandbox.Options{})
+	open := `{"type":"object","properties":{"a":{"type":"string"},"b":{"anyOf":[{"type":"object","properties":{"c":{"type":"array","items":{"type":"object","properties":{"d":{}}}}}},{"type":"null"}]}},"required":["a"]}`
+	shut := `{"type":"object","properties":{"a":{"type":"string"},"b":{"anyOf":[{"type":"object","properties":{"c":{"type":"array","items":{"type":"object","properties":{"d":{}},` +
+		`"additionalProperties":false,"required":["d"]}}},"additionalProperties":false,"required":["c"]},{"type":"null"}]}},"additionalProperties":false,"required":["a","b"]}`
+	loose := `{"type":"object","properties":{"a":{"oneOf":[{"type":"string"}]}}}`
+	for _, test := range []struct{ parameters, says, strict, made string }{
+		{open, "", "true", shut}, {open, `,"strict":null`, "true", shut}, {open, `,"strict":false`, "false", open}, {shut, `,"strict":true`, "true", shut},
+		{loose, "", "false", loose}, {`null`, "", "false", `null`},
+	} {
+		r := c.respond(`"[[sandbox call=f]] x"`, `,"tools":[{"type":"function","name":"f","parameters":`+test.parameters+test.says+`}]`)
+		tool := r.get("tools.0")
+		if r.status != 200 || tool.Get("strict").Raw != test.strict || tool.Get("parameters").Raw != test.made || r.get("output.0.arguments").Str == "" {
+			t.Errorf("%s%s: %s", test.parameters, test.says, r.body)
+		}
 	}
 }
 
