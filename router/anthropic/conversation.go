@@ -5,11 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"hash"
-	"slices"
 	"strings"
 	"unicode"
-
-	"github.com/tidwall/gjson"
 
 	"waybill/router"
 )
@@ -78,80 +75,13 @@ func (e *encoding) user(m router.Message) (blocks []json.RawMessage, err error) 
 	return blocks, nil
 }
 
-// answer is a remembered turn.
-type answer struct {
-	prefix  string
-	content []gjson.Result
-	ids     []string // of its calls
-	text    string   // all of its text
-	written bool
-}
-
-func parseAnswer(b []byte) *answer {
-	doc := gjson.ParseBytes(b)
-	a := &answer{prefix: doc.Get("prefix").Str, content: doc.Get("content").Array()}
-	for _, block := range a.content {
-		switch block.Get("type").Str {
-		case "tool_use":
-			a.ids = append(a.ids, block.Get("id").Str)
-		case "text":
-			a.text += block.Get("text").String()
-		}
-	}
-	return a
-}
-
-// thinks tells whether the turn begins with what Anthropic wants at the beginning of one that it is to think on from.
-func (a *answer) thinks() bool {
-	if len(a.content) == 0 {
-		return false
-	}
-	kind := a.content[0].Get("type").Str
-	return kind == "thinking" || kind == "redacted_thinking"
-}
-
-// recall finds the remembered turns that made a turn's calls, as far as they can go back as they were.
-func (e *encoding) recall(m router.Message, prefix string) map[string]*answer {
-	if e.t.Call.Turn == nil {
-		return nil
-	}
-	var calls []string
-	for _, p := range m.Parts {
-		if p.Kind == router.KindCall {
-			calls = append(calls, p.ID)
-		}
-	}
-	found := map[string]*answer{}
-	for _, id := range calls {
-		if found[id] != nil {
-			continue
-		}
-		b := e.t.Call.Turn(id)
-		if b == nil {
-			continue
-		}
-		a := parseAnswer(b)
-		if a.prefix != prefix {
-			e.stays(m.Field, "what the model thought is left out, since what came before it has changed")
-			continue
-		}
-		if slices.ContainsFunc(a.ids, func(id string) bool { return !slices.Contains(calls, id) }) {
-			continue // the caller took calls out
-		}
-		for _, id := range a.ids {
-			found[id] = a
-		}
-	}
-	return found
-}
-
 // assistant writes a turn of the assistant's: as its provider said it where that is remembered, else from its parts,
 // without what was sealed into it.
 func (e *encoding) assistant(m router.Message, prefix string, last bool) (blocks []json.RawMessage, err error) {
 	found := e.recall(m, prefix)
 	e.thought = false
 	for i, p := range m.Parts {
-		switch a := found[p.ID]; {
+		switch a := found.calls[p.ID]; {
 		case p.Kind == router.KindCall && a != nil:
 			if a.written {
 				continue
@@ -163,11 +93,11 @@ func (e *encoding) assistant(m router.Message, prefix string, last bool) (blocks
 			}
 			continue
 		case p.Kind == router.KindReasoning:
-			if len(found) == 0 {
+			if len(found.calls) == 0 {
 				e.stays(p.Field, "left out, "+e.t.Model.Name+" cannot read thinking that was sealed elsewhere")
 			}
 			continue
-		case (p.Kind == router.KindText || p.Kind == router.KindRefusal) && said(found, p.Text):
+		case (p.Kind == router.KindText || p.Kind == router.KindRefusal) && found.say(p.Text):
 			continue
 		}
 		if last && i == len(m.Parts)-1 && p.Kind == router.KindText {
@@ -186,16 +116,6 @@ func (e *encoding) assistant(m router.Message, prefix string, last bool) (blocks
 		blocks = append(blocks, raw)
 	}
 	return blocks, nil
-}
-
-// said tells whether a text is in one of the remembered turns.
-func said(found map[string]*answer, text string) bool {
-	for _, a := range found {
-		if strings.Contains(a.text, text) {
-			return true
-		}
-	}
-	return false
 }
 
 // stays warns, once, that reasoning does not travel.

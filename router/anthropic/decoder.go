@@ -27,7 +27,7 @@ type unit struct {
 	call  int    // which of the calls it is; −1 of thinking
 	input string // of a call: its arguments as they stood when it began
 	wrote bool   // pieces of the arguments have come
-	seal  string // of thinking
+	seal  []byte // of thinking
 }
 
 // Frame reads one event. Its name is in the data as well.
@@ -70,7 +70,7 @@ func (d *decoder) begin(c *router.Chunk, doc gjson.Result) {
 	d.block(c, b)
 	switch b.Get("type").Str {
 	case "thinking":
-		d.note(index, &unit{call: -1, seal: c.Signature})
+		d.note(index, &unit{call: -1, seal: []byte(c.Signature)})
 		c.Signature = "" // it is complete at the block's end
 	case "tool_use":
 		u := &unit{call: c.Call, input: c.Text}
@@ -106,7 +106,7 @@ func (d *decoder) delta(c *router.Chunk, doc gjson.Result) {
 		c.Content = c.Text != ""
 	case "signature_delta":
 		if c.Content = true; u != nil {
-			u.seal += delta.Get("signature").String()
+			u.seal = append(u.seal, delta.Get("signature").String()...)
 		}
 	case "input_json_delta":
 		if c.Content = true; u == nil || u.call < 0 {
@@ -126,7 +126,7 @@ func (d *decoder) close(c *router.Chunk, index int64) {
 	switch {
 	case u == nil:
 	case u.call < 0:
-		c.Kind, c.Signature = router.KindReasoning, u.seal
+		c.Kind, c.Signature = router.KindReasoning, string(u.seal)
 	case !u.wrote:
 		c.Kind, c.Call, c.Text, c.Content = router.KindCall, u.call, u.input, true
 	}
@@ -159,6 +159,11 @@ func (d *decoder) block(c *router.Chunk, b gjson.Result) {
 	}
 }
 
+// maxBlocks bounds the blocks of a whole answer.
+const maxBlocks = 4096
+
+var errTooManyBlocks = errors.New("the answer has more than 4096 blocks")
+
 // Body reads a whole answer.
 func (d *decoder) Body(body []byte, steps []router.Chunk) ([]router.Chunk, error) {
 	doc, err := router.Document(body)
@@ -178,8 +183,11 @@ func (d *decoder) Body(body []byte, steps []router.Chunk) ([]router.Chunk, error
 		d.turn.begin(int64(len(steps)-first), b)
 		d.block(&c, b)
 		steps = append(steps, c)
-		return true
+		return len(steps)-first <= maxBlocks
 	})
+	if len(steps)-first > maxBlocks {
+		return steps[:first], errTooManyBlocks
+	}
 	steps = refused(doc, steps)
 	var c router.Chunk
 	d.stop(&c, doc)

@@ -29,7 +29,7 @@ type rendering struct {
 type ending struct {
 	finish  router.Finish
 	stopped string
-	refusal string // the text of a refusal, which is shown as text as well
+	refusal []byte // the text of a refusal, which is shown as text as well
 }
 
 // section is one content block as it grows.
@@ -39,7 +39,7 @@ type section struct {
 	id, name string      // of a call
 	text     []byte      // all of it of a call, else what has not been written
 	written  int         // of text
-	looked   int         // how much of a call's text was found not to be whole
+	nesting  nesting     // of a call's text
 	open     bool
 }
 
@@ -73,7 +73,7 @@ func (w *rendering) take(c router.Chunk) bool {
 	kind := c.Kind
 	switch {
 	case kind == router.KindRefusal:
-		w.ended.refusal += c.Text
+		w.ended.refusal = append(w.ended.refusal, c.Text...)
 		kind = router.KindText
 	case kind == router.KindReasoning && !w.thoughts:
 		return false
@@ -140,16 +140,18 @@ func (w *rendering) pump(b []byte, whole bool) []byte {
 	return b
 }
 
-// whole tells whether a block has all of its text once another has begun.
+// whole tells whether a block has all of its text once another has begun. Arguments that close without being JSON are not
+// known to be at their end, and never will be.
 func (p *section) whole() bool {
-	if p.kind != router.KindCall {
+	switch {
+	case p.kind != router.KindCall:
 		return true
+	case p.nesting.closed:
+		return p.nesting.sound
+	case p.nesting.closes(p.text):
+		p.nesting.sound = gjson.ValidBytes(p.text)
 	}
-	if p.looked == len(p.text) || p.text[len(p.text)-1] != '}' {
-		return false
-	}
-	p.looked = len(p.text)
-	return gjson.ValidBytes(p.text)
+	return p.nesting.sound
 }
 
 // start writes message_start. What the input comes to is known to the provider alone, in the end.
@@ -283,7 +285,7 @@ func object(text []byte) string {
 func (e *ending) append(b []byte) []byte {
 	reason := "end_turn"
 	switch {
-	case e.finish == router.FinishFiltered || e.refusal != "":
+	case e.finish == router.FinishFiltered || len(e.refusal) > 0:
 		reason = "refusal"
 	case e.finish == router.FinishLength:
 		reason = "max_tokens"
@@ -302,8 +304,8 @@ func (e *ending) append(b []byte) []byte {
 		return append(b, "null"...)
 	}
 	b = append(b, `{"type":"refusal","category":null,"explanation":`...)
-	if e.refusal == "" {
+	if len(e.refusal) == 0 {
 		return append(b, "null}"...)
 	}
-	return append(gjson.AppendJSONString(b, e.refusal), '}')
+	return append(gjson.AppendJSONString(b, router.TextOf(e.refusal)), '}')
 }

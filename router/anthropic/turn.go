@@ -1,8 +1,6 @@
 package anthropic
 
 import (
-	"slices"
-
 	"github.com/tidwall/gjson"
 
 	"waybill/router"
@@ -17,13 +15,31 @@ import (
 type turn struct {
 	prefix string // hash of what came before
 	blocks []*growth
-	sealed bool // there is a seal among them
-	broken bool // something came that cannot be told how to bring back
+	latest map[int64]*growth // of each index the block that began last
+	size   int               // of what is kept, in bytes
+	sealed bool              // there is a seal among them
+	broken bool              // something came that cannot be told how to bring back, or more than is kept
+}
+
+// Bounds of what is kept of an answer for its way back, in bytes: of all of it, and what a block costs besides its content.
+const (
+	maxTurn   = 4 << 20
+	blockCost = 256
+)
+
+// keep counts what is to be kept. Beyond the bound nothing is: part of a turn is not the turn.
+func (t *turn) keep(size int) bool {
+	if t.size += size; t.size > maxTurn {
+		t.broken = true
+	}
+	if t.broken {
+		t.blocks, t.latest = nil, nil
+	}
+	return !t.broken
 }
 
 // growth is a block that grows by deltas.
 type growth struct {
-	index     int64
 	raw       string // as it began
 	text      []byte // of text and thinking: what was added
 	seal      []byte // of thinking, likewise
@@ -32,10 +48,15 @@ type growth struct {
 }
 
 func (t *turn) begin(index int64, b gjson.Result) {
-	if t == nil {
+	if t == nil || !t.keep(len(b.Raw)+blockCost) {
 		return
 	}
-	t.blocks = append(t.blocks, &growth{index: index, raw: b.Raw})
+	g := &growth{raw: b.Raw}
+	t.blocks = append(t.blocks, g)
+	if t.latest == nil {
+		t.latest = map[int64]*growth{}
+	}
+	t.latest[index] = g
 	switch b.Get("type").Str {
 	case "thinking":
 		t.sealed = t.sealed || b.Get("signature").Str != ""
@@ -45,15 +66,14 @@ func (t *turn) begin(index int64, b gjson.Result) {
 }
 
 func (t *turn) delta(index int64, kind string, delta gjson.Result) {
-	if t == nil {
+	if t == nil || !t.keep(len(delta.Raw)) {
 		return
 	}
-	at := slices.IndexFunc(t.blocks, func(g *growth) bool { return g.index == index })
-	if at < 0 {
+	g := t.latest[index]
+	if g == nil {
 		t.broken = true
 		return
 	}
-	g := t.blocks[at]
 	switch kind {
 	case "text_delta":
 		g.text = append(g.text, delta.Get("text").String()...)
