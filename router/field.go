@@ -61,6 +61,15 @@ func BoolField(name string, v gjson.Result) (bool, *FieldError) {
 	return v.Bool(), nil
 }
 
+// Strings are the strings of a list.
+func Strings(list gjson.Result) (out []string) {
+	list.ForEach(func(_, s gjson.Result) bool {
+		out = append(out, s.String())
+		return true
+	})
+	return out
+}
+
 // NumberField reads a number within bounds.
 func NumberField(name string, v gjson.Result, low, high float64) (*float64, *FieldError) {
 	if v.Type != gjson.Number {

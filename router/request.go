@@ -3,6 +3,7 @@ package router
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 
 	"waybill/ledger"
 )
@@ -92,6 +93,22 @@ type Message struct {
 	Role  Role
 	Parts []Part
 	Field string // where the caller wrote it, for example "messages[2]"
+}
+
+// Calls tells whether a turn makes the calls with these ids, in any order, and no others.
+func (m Message) Calls(ids []string) bool {
+	var own, other []string
+	for _, p := range m.Parts {
+		if p.Kind == KindCall {
+			own = append(own, CallID(p.ID))
+		}
+	}
+	for _, id := range ids {
+		other = append(other, CallID(id))
+	}
+	slices.Sort(own)
+	slices.Sort(other)
+	return slices.Equal(own, other)
 }
 
 // Kind says what a part is.

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"strings"
 
+	"github.com/tidwall/gjson"
+
 	"waybill/ledger"
 	"waybill/router"
 )
@@ -160,9 +162,10 @@ func (w *writing) failure(p router.Part, content any) any {
 	return content
 }
 
-// assistant writes what the model said: as its provider said it where that is remembered, else without its thoughts.
+// assistant writes what the model said: as its provider said it where that is remembered and the caller's turn has all of its
+// calls, else without its thoughts.
 func (w *writing) assistant(m router.Message) error {
-	if turn := w.t.Remembered(m); turn != nil {
+	if turn := w.t.Remembered(m); turn != nil && m.Calls(router.Strings(gjson.GetBytes(turn, "tool_calls.#.id"))) {
 		w.out = append(w.out, turn)
 		return nil
 	}

@@ -73,16 +73,16 @@ func (e *encoding) mentionsJSON() bool {
 	return false
 }
 
-// turn writes one turn as items: as the provider said it, where that is remembered.
+// turn writes one turn as items: as the provider said it, where that is remembered and the caller's turn has all of its calls.
 func (e *encoding) turn(input *list, m router.Message) error {
-	if said := e.Remembered(m); said != nil {
-		gjson.ParseBytes(said).ForEach(func(_, it gjson.Result) bool {
-			if id := it.Get("call_id"); id.Str != "" {
-				e.verbatim(id.Str)
-			}
+	said := gjson.ParseBytes(e.Remembered(m))
+	if ids := router.Strings(said.Get("#.call_id")); len(ids) > 0 && m.Calls(ids) {
+		for _, id := range ids {
+			e.verbatim(id)
+		}
+		for _, it := range said.Array() {
 			input.add(it.Raw)
-			return true
-		})
+		}
 		return nil
 	}
 	content := &list{} // of the message being written

@@ -193,6 +193,26 @@ func TestEncodeRemembered(t *testing.T) {
 	}
 }
 
+// A turn that does not have all calls of what is remembered is written from its parts: a call must not go back twice, nor one
+// that nothing answers.
+func TestEncodeRememberedInPart(t *testing.T) {
+	call := func(id string) router.Message {
+		return said(router.RoleAssistant, router.Part{Kind: router.KindCall, ID: id, Name: "f", Text: "{}"})
+	}
+	result := func(id string) router.Message {
+		return said(router.RoleUser, router.Part{Kind: router.KindResult, ID: id, Parts: []router.Part{router.Text("1")}})
+	}
+	c := translated(router.Request{Messages: []router.Message{said(router.RoleUser, router.Text("a")), call("c1"), result("c1"), call("c2"), result("c2")}})
+	c.Turn = func(string) []byte {
+		return []byte(`[{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"SEAL"},{"type":"function_call","call_id":"c1","name":"f","arguments":"{}"},{"type":"function_call","call_id":"c2","name":"f","arguments":"{}"}]`)
+	}
+	body, warnings, err := encode(c)
+	if err != nil || len(warnings) > 0 || strings.Contains(string(body), "SEAL") || strings.Count(string(body), `"function_call","call_id":"c1"`) != 1 ||
+		strings.Count(string(body), `"function_call","call_id":"c2"`) != 1 {
+		t.Errorf("%s %q %v", body, warnings, err)
+	}
+}
+
 func TestEncodeQuirks(t *testing.T) {
 	c := translated(router.Request{Messages: []router.Message{said(router.RoleUser, router.Text("a")), said(router.RoleSystem, router.Text("b"))}, EndUser: strings.Repeat("u", 129)})
 	c.Quirks = router.Quirks{NoDeveloper: true, Drop: []string{"store", "include", "safety_identifier"}}

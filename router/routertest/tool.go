@@ -139,6 +139,7 @@ var toolUse = []Scenario{
 	{Name: "results", Feature: "Results of tools", Run: loop(modelAny, "", false)},
 	{Name: "results under seals", Feature: "Sealed reasoning in tool loops", For: sealing, Run: loop(modelSealed, "reasoning=20", false)},
 	{Name: "results under shown seals", For: func(p Pair) bool { return sealing(p) && p.In.Dialect() != chat }, Run: loop(modelSealed, "reasoning=20", true)},
+	{Name: "results one by one", For: cross, Run: oneByOne},
 	{Name: "failed result", Feature: "Failed results", Run: failedResult,
 		Outcome: to(Outcome{Approximate, "results", "the failure is said in the result's text: OpenAI has no mark for it"}, chat, responses),
 		For:     func(p Pair) bool { return p.In.Dialect() == messages || p.In.Dialect() == gemini }},
@@ -152,6 +153,31 @@ var toolUse = []Scenario{
 			s.Errorf("the result goes to Gemini under the name %s", names.Raw)
 		}
 	}},
+}
+
+// oneByOne brings the calls of one answer back as if they had been made in turn, and leaves the last of them out in the end: what
+// the provider said as one must not come back to it twice, nor with calls that nothing answers.
+func oneByOne(s *Session) {
+	kind := modelSealed
+	if !sealing(s.Pair) {
+		kind = modelAny
+	}
+	ask := Ask{Tools: toolbox, Turns: user("[[sandbox call=weather,time reasoning=20]]")}
+	r := s.Do(ask, kind)
+	r.whole(s)
+	calls("weather", "time")(s, r)
+	for _, c := range r.Calls {
+		ask.Turns = append(ask.Turns, Turn{Assistant: true, Calls: []Call{c}}, Turn{Results: []Result{{ID: c.ID, Name: c.Name, Text: "as ever"}}})
+	}
+	for _, n := range []int{2, 1} {
+		ask.Turns = ask.Turns[:1+2*n]
+		again := s.Do(ask, kind)
+		again.whole(s)
+		ends(s, again, "stop")
+		if want := "result of " + r.Calls[n-1].Name; !strings.Contains(again.Text(), want) {
+			s.Errorf("the model read %q, want the %s", again.Text(), want)
+		}
+	}
 }
 
 func sealing(p Pair) bool { return p.Up.Sealing != "" }
