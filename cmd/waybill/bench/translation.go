@@ -30,7 +30,7 @@ var spoken = []struct {
 		"tools":[{"type":"function","function":{"name":"look","parameters":{"type":"object","properties":{"at":{"type":"string"}}}}}]}`)},
 	{ledger.DialectOpenAIResponses, "openai", "gpt-6-luna", said(`{"model":"m","stream":true,"instructions":"Be brief.","input":%q,
 		"tools":[{"type":"function","name":"look","strict":false,"parameters":{"type":"object","properties":{"at":{"type":"string"}}}}]}`)},
-	{ledger.DialectAnthropicMessages, "anthropic", "claude-haiku-5-5", said(`{"model":"m","stream":true,"max_tokens":2000,"system":"Be brief.","messages":[{"role":"user","content":%q}],
+	{ledger.DialectAnthropicMessages, "anthropic", "claude-haiku-5-5", said(`{"model":"m","stream":true,"max_tokens":8000,"system":"Be brief.","messages":[{"role":"user","content":%q}],
 		"tools":[{"name":"look","input_schema":{"type":"object","properties":{"at":{"type":"string"}}}}]}`)},
 	{ledger.DialectGemini, "google", "gemini-3.5-flash-lite", said(`{"systemInstruction":{"parts":[{"text":"Be brief."}]},"contents":[{"role":"user","parts":[{"text":%q}]}],
 		"tools":[{"functionDeclarations":[{"name":"look","parameters":{"type":"OBJECT","properties":{"at":{"type":"STRING"}}}}]}]}`)},
@@ -101,7 +101,10 @@ func translation(ctx context.Context, o Options) error {
 				p.each.Seconds()/own.each.Seconds(), p.allocs/own.allocs)
 		}
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	return memory(ctx, o, up)
 }
 
 func others(u int) (all []int) {
@@ -165,6 +168,14 @@ func cpuTime() (time.Duration, error) {
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano()), nil
 }
 
+// open sends a request to an upstream.
+func open(ctx context.Context, q *router.Request, u int, base string, transport http.RoundTripper) (router.Reply, error) {
+	up := spoken[u]
+	return dialects.Upstreams[up.dialect].Open(ctx, router.Call{Request: q, Attempt: "req_bench.1", BaseURL: base, Secret: "sk-bench", OutputCap: 8000,
+		Client: &http.Client{Transport: transport}, Idle: time.Minute, Model: ledger.Model{Name: up.provider + "/" + up.model, Provider: up.provider, ID: up.model,
+			Features: []string{ledger.FeatureChat, ledger.FeatureTools}}})
+}
+
 // call reads a request, sends it, and writes the answer, as the router does around them.
 func (p *pair) call(ctx context.Context) error {
 	in, up := spoken[p.in], spoken[p.up]
@@ -173,9 +184,7 @@ func (p *pair) call(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	reply, err := dialects.Upstreams[up.dialect].Open(ctx, router.Call{Request: q, Attempt: "req_bench.1", BaseURL: p.base, Secret: "sk-bench", OutputCap: 2000,
-		Client: &http.Client{Transport: p.transport}, Idle: time.Minute, Model: ledger.Model{Name: up.provider + "/" + up.model, Provider: up.provider, ID: up.model,
-			Features: []string{ledger.FeatureChat, ledger.FeatureTools}}})
+	reply, err := open(ctx, q, p.up, p.base, p.transport)
 	if err != nil {
 		return err
 	}
