@@ -96,6 +96,8 @@ func (e *encoding) media(p router.Part) (content, error) {
 	out := content{Type: string(p.Kind), Source: &source{Type: "base64", MediaType: m.Type, Data: m.Data}}
 	if p.Kind == router.KindDocument {
 		out.Title = m.Name
+	} else if m.Name != "" {
+		e.t.Warnings = append(e.t.Warnings, p.Field+": its name is left out, an image has none at "+e.t.Model.Name)
 	}
 	if m.Detail != "" && m.Detail != "auto" {
 		e.t.Warnings = append(e.t.Warnings, p.Field+": detail is left out, "+e.t.Model.Name+" sees an image in one way only")

@@ -3,6 +3,7 @@ package anthropic
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/tidwall/gjson"
 
@@ -154,7 +155,17 @@ func (d *decoding) format(v gjson.Result) *router.FieldError {
 		return &router.FieldError{Field: here + ".schema", Reason: "must be an object"}
 	}
 	d.req.Format = router.Format{Kind: router.FormatSchema, Schema: raw(schema)}
-	return nil
+	return d.others(v, here, "type", "schema")
+}
+
+// others notes the members of an object that are none of those that have been read.
+func (d *decoding) others(object gjson.Result, here string, read ...string) *router.FieldError {
+	return router.Members(object, here+".", func(name string, _ gjson.Result) *router.FieldError {
+		if !slices.Contains(read, name) {
+			d.extra(here + "." + name)
+		}
+		return nil
+	})
 }
 
 // thinking reads how the model is to reason. What it thinks is shown unless the caller says that it is not to be.

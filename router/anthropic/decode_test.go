@@ -141,6 +141,11 @@ func TestOwnDialectOnly(t *testing.T) {
 		{`{` + plain + `,"tools":[{"name":"a","input_schema":{},"allowed_callers":["direct"]}]}`, "", ""},
 		{`{"model":"m","max_tokens":0,"messages":[{"role":"user","content":"Hi"}]}`, "max_tokens", ""},
 		{said(`{"type":"text","text":"a","cache_control":{"type":"ephemeral","ttl":"1h"}},{"type":"text","text":"b","cache_control":{"type":"ephemeral"}}`), "", "messages[0].content[0].cache_control"},
+		{`{` + plain + `,"output_config":{"format":{"type":"json_schema","schema":{},"brand_new":1}}}`, "output_config.format.brand_new", ""},
+		{`{` + plain + `,"tool_choice":{"type":"auto","brand_new":1}}`, "tool_choice.brand_new", ""},
+		{said(`{"type":"text","text":"a","brand_new":1,"other":null}`), "messages[0].content[0].brand_new", ""},
+		{said(`{"type":"tool_result","tool_use_id":"a","brand_new":1}`), "messages[0].content[0].brand_new", ""},
+		{said(`{"type":"brand_new","brand_new":1}`), "", ""},
 		{said(`{"type":"text","text":"a","citations":[{}]}`), "", "messages[0].content[0].citations"},
 		{said(`{"type":"document","source":{"type":"url","url":"u"},"citations":{"enabled":true}}`), "messages[0].content[0].citations", ""},
 		{said(`{"type":"document","source":{"type":"url","url":"u"},"context":"c"}`), "messages[0].content[0].context", ""},
@@ -154,8 +159,8 @@ func TestOwnDialectOnly(t *testing.T) {
 			t.Errorf("%s: extra %q, hints %q", tt.body, r.Extra, hints)
 		}
 	}
-	r := decode(t, said(`{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{}},{"type":"search_result","source":"s","title":"t","content":[]},{"type":"document","source":{"type":"content","content":"a"}}`))
-	if got := fmt.Sprint(kindsOf(r.Messages[0].Parts)); got != "[server_tool_use search_result document of blocks]" {
+	r := decode(t, said(`{"type":"server_tool_use","id":"srvtoolu_1","name":"web_search","input":{}},{"type":"search_result","source":"s","title":"t","content":[]},{"type":"document","source":{"type":"content","content":"a"}},{"type":"image","source":{"type":"s3","uri":"a"}}`))
+	if got := fmt.Sprint(kindsOf(r.Messages[0].Parts)); got != "[server_tool_use search_result document of blocks image from s3]" {
 		t.Error(got)
 	}
 	_, err := router.Translate(router.Call{Request: decode(t, `{`+plain+`,"tools":[{"type":"bash_20250124","name":"bash"}]}`), Model: ledger.Model{Name: "p/m"}})

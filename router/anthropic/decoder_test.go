@@ -15,7 +15,11 @@ func TestOddUsage(t *testing.T) {
 		`{"input_tokens":5,"cache_creation_input_tokens":300,"output_tokens":7}`: {Input: 5, CacheWrite: 300, Output: 7},
 		// The split never exceeds the total.
 		`{"input_tokens":5,"cache_creation_input_tokens":300,"cache_creation":{"ephemeral_1h_input_tokens":900},"output_tokens":7}`: {Input: 5, CacheWriteLong: 300, Output: 7},
-		`{"input_tokens":-5,"cache_read_input_tokens":null,"output_tokens":"7"}`:                                                    {},
+		`{"input_tokens":-5,"cache_read_input_tokens":null,"output_tokens":0}`:                                                      {},
+		// Shortening the conversation is billed, and is in none of the other figures; all other iterations are.
+		`{"input_tokens":5,"cache_read_input_tokens":20,"output_tokens":7,"iterations":[{"type":"message","input_tokens":2,"output_tokens":3},
+		  {"type":"compaction","input_tokens":1000,"cache_read_input_tokens":30,"cache_creation_input_tokens":40,"cache_creation":{"ephemeral_1h_input_tokens":10},"output_tokens":100},
+		  {"type":"compaction","input_tokens":2000,"output_tokens":200},{"type":"message","input_tokens":3,"output_tokens":4}, null]}`: {Input: 3005, CacheRead: 50, CacheWrite: 30, CacheWriteLong: 10, Output: 307},
 	} {
 		var d decoder
 		if _, err := d.Body([]byte(`{"type":"message","content":[],"stop_reason":"end_turn","usage":`+body+`}`), nil); err != nil {
@@ -24,6 +28,35 @@ func TestOddUsage(t *testing.T) {
 		if u, final := d.Usage(); u != want || !final {
 			t.Errorf("%s: %+v, want %+v", body, u, want)
 		}
+	}
+}
+
+// A report that does not say what was put out is not one to bill by.
+func TestNoUsage(t *testing.T) {
+	for _, body := range []string{`{}`, `null`, `{"input_tokens":5}`, `{"input_tokens":5,"output_tokens":"7"}`} {
+		var d decoder
+		if _, err := d.Body([]byte(`{"type":"message","content":[],"stop_reason":"end_turn","usage":`+body+`}`), nil); err != nil {
+			t.Fatal(err)
+		}
+		if u, final := d.Usage(); final || !d.Whole() {
+			t.Errorf("%s: %+v %t", body, u, final)
+		}
+	}
+}
+
+// Of a stream the last report counts, that of iterations too.
+func TestCompactionInAStream(t *testing.T) {
+	var d decoder
+	for _, data := range []string{
+		`{"type":"message_start","message":{"usage":{"input_tokens":9,"output_tokens":1,"iterations":[{"type":"compaction","input_tokens":50,"output_tokens":5}]}}}`,
+		`{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":8,"iterations":[{"type":"compaction","input_tokens":60,"output_tokens":6}]}}`,
+	} {
+		if _, err := d.Frame([]byte(data), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if u, final := d.Usage(); u != (ledger.Usage{Input: 69, Output: 14}) || !final {
+		t.Errorf("%+v %t", u, final)
 	}
 }
 

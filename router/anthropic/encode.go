@@ -80,6 +80,9 @@ func encode(c router.Call) (encoded, error) {
 		Model: c.Model.ID, MaxTokens: cmp.Or(c.OutputCap, ledger.DefaultOutput), // which Anthropic cannot do without
 		Stream: t.Stream, TopK: t.TopK, Stop: t.Stop,
 	}}
+	if t.Verbosity != "" && t.Verbosity != "medium" {
+		t.Warn("verbosity", "left out, "+t.Model.Name+" has no word for the length of an answer")
+	}
 	system := t.System
 	if err := e.toolset(); err != nil {
 		return encoded{}, err

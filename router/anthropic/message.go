@@ -99,7 +99,11 @@ type members struct {
 	kind, text, source, thinking, signature, data, id, name, input, content gjson.Result
 	toolUse, failed, toolset, caller, cache, citations, title, context      gjson.Result
 	transformations                                                         gjson.Result
+	others                                                                  []string // names of those that are not read here
 }
+
+// maxOthers bounds how many unknown members of a block are named. One is enough to refuse it to another dialect.
+const maxOthers = 4
 
 func membersOf(b gjson.Result) (m members) {
 	b.ForEach(func(key, v gjson.Result) bool {
@@ -142,6 +146,10 @@ func membersOf(b gjson.Result) (m members) {
 			m.context = v
 		case "transformations":
 			m.transformations = v
+		default:
+			if v.Type != gjson.Null && len(m.others) < maxOthers {
+				m.others = append(m.others, key.Str)
+			}
 		}
 		return true
 	})
@@ -170,7 +178,7 @@ func (d *decoding) block(b gjson.Result, here string) (router.Part, *router.Fiel
 		}
 		p = router.Text(text)
 	case "image":
-		p.Media, fault = media(m.source, here)
+		fault = media(&p, m.source)
 		if !empty(m.transformations) {
 			d.extra(here + ".transformations")
 		}
@@ -185,14 +193,20 @@ func (d *decoding) block(b gjson.Result, here string) (router.Part, *router.Fiel
 	case "redacted_thinking":
 		p.Kind, p.Signature = router.KindReasoning, m.data.String()
 	}
+	switch m.kind.Str {
+	case "text", "image", "document", "tool_use", "tool_result":
+		for _, name := range m.others {
+			d.extra(here + "." + name)
+		}
+	}
 	return p, fault
 }
 
-// media reads where the content of an image or a document is.
-func media(source gjson.Result, here string) (m *router.Media, fault *router.FieldError) {
-	here += ".source"
+// media reads where the content of an image or a document is. One that is nowhere that is known here is of a kind of its own.
+func media(p *router.Part, source gjson.Result) (fault *router.FieldError) {
+	here := p.Field + ".source"
 	if !source.IsObject() {
-		return nil, &router.FieldError{Field: here, Reason: "must be an object"}
+		return &router.FieldError{Field: here, Reason: "must be an object"}
 	}
 	var kind, form, data, address, file gjson.Result
 	source.ForEach(func(key, v gjson.Result) bool {
@@ -210,8 +224,8 @@ func media(source gjson.Result, here string) (m *router.Media, fault *router.Fie
 		}
 		return true
 	})
-	m = &router.Media{Type: form.String()}
-	switch kind.Str {
+	m := &router.Media{Type: form.String()}
+	switch p.Media = m; kind.Str {
 	case "base64":
 		m.Data, fault = router.StringField(here+".data", data)
 	case "url":
@@ -222,10 +236,12 @@ func media(source gjson.Result, here string) (m *router.Media, fault *router.Fie
 		var text string
 		text, fault = router.StringField(here+".data", data)
 		m.Type, m.Data = "text/plain", base64.StdEncoding.EncodeToString([]byte(text))
+	case "":
+		fault = &router.FieldError{Field: here + ".type", Reason: "must be a string that says where the content is"}
 	default:
-		fault = &router.FieldError{Field: here + ".type", Reason: fmt.Sprintf("%.64q is not a source", kind.Str)}
+		p.Kind = router.Kind(fmt.Sprintf("%s from %.64s", p.Kind, kind.Str))
 	}
-	return m, fault
+	return fault
 }
 
 // document reads a document. One that is made of blocks is of a kind of its own.
@@ -240,7 +256,7 @@ func (d *decoding) document(p *router.Part, m *members) (fault *router.FieldErro
 		p.Kind = "document of blocks"
 		return nil
 	}
-	if p.Media, fault = media(m.source, p.Field); fault == nil {
+	if fault = media(p, m.source); fault == nil {
 		p.Media.Name = m.title.String()
 	}
 	return fault

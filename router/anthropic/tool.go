@@ -100,7 +100,9 @@ func (d *decoding) choice(v gjson.Result) (fault *router.FieldError) {
 		return &router.FieldError{Field: "tool_choice.type", Reason: fmt.Sprintf("%.64q is not a choice", kind)}
 	}
 	if serial := v.Get("disable_parallel_tool_use"); serial.Exists() && serial.Type != gjson.Null {
-		d.req.Serial, fault = router.BoolField("tool_choice.disable_parallel_tool_use", serial)
+		if d.req.Serial, fault = router.BoolField("tool_choice.disable_parallel_tool_use", serial); fault != nil {
+			return fault
+		}
 	}
-	return fault
+	return d.others(v, "tool_choice", "type", "name", "disable_parallel_tool_use")
 }

@@ -13,11 +13,12 @@ type counts struct {
 	input, output, thinking int64
 	cacheRead, cacheWrite   int64
 	hour                    int64 // inside cacheWrite: written for an hour
+	compactions             ledger.Usage
 	final                   bool
 }
 
 // read takes the figures over that a usage object has. Those of a later event are cumulative: they replace
-// earlier ones, field by field, and never add to them.
+// earlier ones, field by field, and never add to them. No report is final that does not say what the output came to.
 func (n *counts) read(u gjson.Result, final bool) {
 	for _, f := range []struct {
 		name string
@@ -34,7 +35,24 @@ func (n *counts) read(u gjson.Result, final bool) {
 			*f.to = v.Int()
 		}
 	}
-	n.final = final
+	if all := u.Get("iterations"); all.IsArray() {
+		n.compactions = compactionsOf(all)
+	}
+	n.final = final && u.Get("output_tokens").Type == gjson.Number
+}
+
+// compactionsOf adds up what it took to shorten a conversation on the way. Anthropic bills it, and does not count it into
+// the figures around it, as it does count all other iterations of the model's.
+func compactionsOf(iterations gjson.Result) (sum ledger.Usage) {
+	iterations.ForEach(func(_, it gjson.Result) bool {
+		if it.Get("type").Str == "compaction" {
+			var n counts
+			n.read(it, false)
+			sum = sum.Plus(n.ledger()).Clamped()
+		}
+		return true
+	})
+	return sum
 }
 
 // ledger maps Anthropic's convention: input_tokens excludes what was read from and written to the cache, and
@@ -47,7 +65,7 @@ func (n *counts) ledger() ledger.Usage {
 	}.Clamped()
 	u.CacheWriteLong = min(u.CacheWriteLong, u.CacheWrite)
 	u.CacheWrite -= u.CacheWriteLong
-	return u
+	return u.Plus(n.compactions).Clamped()
 }
 
 // appendUsage writes Anthropic's convention, in which the three classes of input are apart.
