@@ -125,11 +125,12 @@ func (s *Server) modelsOf(c *call, w http.ResponseWriter) ([]reached, bool) {
 	models := []reached{}
 	now := ledger.InstantOf(s.o.Now())
 	s.o.Books.View(func(st *ledger.State) {
-		reach := reach{st: st, key: c.key, now: now, supply: router.Supply{Own: st.Wallet(c.key.Org), Pool: st.Wallet(ledger.Platform), Model: st.Model}}
-		if o := st.Org(c.key.Org); o != nil {
-			reach.plan = st.Plan(o.Plan)
+		reaches := func(model string, endpoint router.Endpoint) bool {
+			a := router.Ask{Endpoint: endpoint, Model: model}
+			_, err := router.Route(a, router.ViewOf(st, c.key.Org, c.key.ID, nil, a, now))
+			return err == nil
 		}
-		if reach.to(router.ModelAuto, router.EndpointChat) {
+		if reaches(router.ModelAuto, router.EndpointChat) {
 			models = append(models, reached{Model: ledger.Model{Name: router.ModelAuto, Provider: "waybill", Features: []string{ledger.FeatureChat}}})
 		}
 		for _, m := range st.Models() {
@@ -137,7 +138,7 @@ func (s *Server) modelsOf(c *call, w http.ResponseWriter) ([]reached, bool) {
 			if !m.Has(ledger.FeatureChat) {
 				endpoint = router.EndpointEmbed
 			}
-			if reach.to(m.Name, endpoint) {
+			if reaches(m.Name, endpoint) {
 				row := reached{Model: *m}
 				if p := st.PriceOf(m.Name, now); p != nil {
 					row.since = p.From
@@ -147,30 +148,6 @@ func (s *Server) modelsOf(c *call, w http.ResponseWriter) ([]reached, bool) {
 		}
 	})
 	return models, true
-}
-
-// reach tells which models a key gets to.
-type reach struct {
-	st     *ledger.State
-	key    *ledger.Key
-	plan   *ledger.Plan
-	now    ledger.Instant
-	supply router.Supply
-}
-
-// to tells whether a route to the model has a leg that the ledger would admit, money aside.
-func (r reach) to(model string, endpoint router.Endpoint) bool {
-	lane, legs, err := router.Route(&router.Request{Endpoint: endpoint, Model: model}, r.supply)
-	if err != nil {
-		return false
-	}
-	for _, l := range legs {
-		open := l.Credential.Kind() == ledger.BYOK || r.plan != nil && r.plan.Allows(lane) && r.st.PriceOf(l.Model.Name, r.now) != nil
-		if open && r.key.Allows(l.Model) {
-			return true
-		}
-	}
-	return false
 }
 
 func openaiModel(m reached) any {

@@ -25,6 +25,7 @@ type Draft struct {
 	plans       overlay[string, *Plan]
 	models      overlay[string, *Model]
 	prices      overlay[string, *Price]
+	policies    overlay[string, *Policy]
 
 	touchedRows     map[RowKey]uint64
 	touchedBalances map[balanceKey]uint64
@@ -36,7 +37,7 @@ func (s *State) Draft(newID func() [16]byte) *Draft {
 		base: s, newID: newID, head: s.head, at: s.at,
 		versions: over(s.versions), balances: over(s.balances),
 		orgs: over(s.orgs), keys: over(s.keys), credentials: over(s.credentials), holds: over(s.holds),
-		plans: over(s.plans), models: over(s.models), prices: over(s.prices),
+		plans: over(s.plans), models: over(s.models), prices: over(s.prices), policies: over(s.policies),
 		touchedRows: map[RowKey]uint64{}, touchedBalances: map[balanceKey]uint64{},
 	}
 }
@@ -133,6 +134,7 @@ func (d *Draft) key(id string) *Key               { k, _ := d.keys.get(id); retu
 func (d *Draft) credential(id string) *Credential { c, _ := d.credentials.get(id); return c }
 func (d *Draft) hold(request string) *Hold        { h, _ := d.holds.get(request); return h }
 func (d *Draft) plan(id string) *Plan             { p, _ := d.plans.get(id); return p }
+func (d *Draft) policy(org string) *Policy        { p, _ := d.policies.get(org); return p }
 func (d *Draft) price(id string) *Price           { p, _ := d.prices.get(id); return p }
 
 func (d *Draft) model(name string) *Model {
@@ -192,6 +194,8 @@ func (d *Draft) row(k RowKey) any {
 		return orNil(d.plans.get(k.ID))
 	case "model":
 		return orNil(d.models.get(k.ID))
+	case "policy":
+		return orNil(d.policies.get(k.ID))
 	default:
 		return orNil(d.prices.get(k.ID))
 	}
@@ -251,6 +255,7 @@ func (s *State) Merge(d *Draft) {
 	d.plans.merge()
 	d.models.merge()
 	d.prices.merge()
+	d.policies.merge()
 	if len(wallets) > 0 {
 		s.indexWallets(wallets)
 	}

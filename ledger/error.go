@@ -19,6 +19,7 @@ const (
 	CodePlanExcludesCred  Code = "plan_excludes_credit"
 	CodeKeyForbidsModel   Code = "key_forbids_model"
 	CodeUnknownModel      Code = "unknown_model"
+	CodePolicyForbids     Code = "policy_forbids" // the org's own policy refuses the call, or leaves nothing for it
 	CodeUnpricedModel     Code = "unpriced_model" // no price is in force: paid capacity fails closed
 	CodeInsufficientFunds Code = "insufficient_funds"
 	CodeFundsHeld         Code = "funds_held"  // only other calls' holds stand in the way

@@ -68,6 +68,7 @@ var kinds = map[Type]kind{
 	"model.retired":       {1, func() Event { return new(ModelRetired) }},
 	"price.published":     {1, func() Event { return new(PricePublished) }},
 	"price.withdrawn":     {1, func() Event { return new(PriceWithdrawn) }},
+	"policy.set":          {1, func() Event { return new(PolicySet) }},
 	"request.admitted":    {1, func() Event { return new(RequestAdmitted) }},
 	"request.extended":    {1, func() Event { return new(RequestExtended) }},
 	"request.settled":     {1, func() Event { return new(RequestSettled) }},

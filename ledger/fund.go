@@ -12,11 +12,11 @@ func (d *Draft) fund(o *Org, key string, lane Lane, dm Demand, released []Draw, 
 	if err != nil {
 		return Leg{}, nil, err
 	}
-	if k := d.key(key); k != nil && !k.Allows(m) {
-		return Leg{}, nil, refuse(CodeKeyForbidsModel, "the key may not call %s", m.Name)
+	plan, price := d.plan(o.Plan), d.priceOf(m.Name, at)
+	if err := permits(plan, d.key(key), price, m, lane, dm); err != nil {
+		return Leg{}, nil, err
 	}
 	leg := Leg{Choice: dm.Choice, Input: dm.Input, Output: dm.Output, Answers: max(1, dm.Answers), ServiceTier: dm.ServiceTier}
-	price := d.priceOf(m.Name, at)
 	if price != nil {
 		leg.Price = price.ID
 	}
@@ -32,22 +32,43 @@ func (d *Draft) fund(o *Org, key string, lane Lane, dm Demand, released []Draw, 
 	if err := d.attached(Platform, dm.Credential); err != nil {
 		return Leg{}, nil, err
 	}
-	plan := d.plan(o.Plan)
-	switch {
-	case !plan.Allows(lane):
-		return Leg{}, nil, refuse(CodePlanExcludesModel, "plan %s has no %s lane: call model \"auto\", attach a credential of your own for %s, or change the plan",
-			plan.ID, lane, m.Provider)
-	case price == nil:
-		return Leg{}, nil, refuse(CodeUnpricedModel, "model %s has no price in force: it can be called on your own credential only", m.Name)
-	case plan.MaxInput > 0 && dm.Input > plan.MaxInput:
-		return Leg{}, nil, refuse(CodePlanLimit, "plan %s takes up to %d tokens of input, and this call may have %d", plan.ID, plan.MaxInput, dm.Input)
-	}
 	if dm.Gratis {
 		return leg, nil, nil
 	}
 	f := funding{d: d, o: o, plan: plan, leg: &leg, price: price, released: released}
 	held, err := f.place(m, dm)
 	return leg, held, err
+}
+
+// permits says why a key or a plan rules out a leg, whatever money there is; nil if neither does. The org's own credentials
+// are open on every plan.
+func permits(plan *Plan, k *Key, price *Price, m *Model, lane Lane, dm Demand) error {
+	switch {
+	case k != nil && !k.Allows(m):
+		return refuse(CodeKeyForbidsModel, "the key may not call %s", m.Name)
+	case dm.Kind == BYOK:
+		return nil
+	case !plan.Allows(lane):
+		return refuse(CodePlanExcludesModel, "plan %s has no %s lane: call model \"auto\", attach a credential of your own for %s, or change the plan",
+			plan.ID, lane, m.Provider)
+	case !plan.Reaches(m.Name):
+		return refuse(CodePlanExcludesModel, "the auto lane of plan %s does not take %s: attach a credential of your own for %s, or change the plan",
+			plan.ID, m.Name, m.Provider)
+	case price == nil:
+		return refuse(CodeUnpricedModel, "model %s has no price in force: it can be called on your own credential only", m.Name)
+	case plan.MaxInput > 0 && dm.Input > plan.MaxInput:
+		return refuse(CodePlanLimit, "plan %s takes up to %d tokens of input, and this call may have %d", plan.ID, plan.MaxInput, dm.Input)
+	}
+	return nil
+}
+
+// Permits says why an org's plan or one of its keys rules out a leg on a model, whatever money there is; nil if neither does.
+func (s *State) Permits(org, key string, lane Lane, m *Model, dm Demand, at Instant) error {
+	o := s.orgs[org]
+	if o == nil {
+		return refuse(CodeNotFound, "there is no org %q", org)
+	}
+	return permits(s.plans[o.Plan], s.keys[key], s.PriceOf(m.Name, at), m, lane, dm)
 }
 
 // funding is the placing of one hold on platform capacity.

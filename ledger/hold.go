@@ -82,15 +82,6 @@ type Admit struct {
 	Demand   Demand
 }
 
-// Inputs is what the routing decision was made from, so that it can be made again.
-type Inputs struct {
-	Policy  uint64   `json:"policy,omitzero"` // version; 0: the defaults
-	Seed    uint64   `json:"seed,omitzero"`
-	Needs   []string `json:"needs,omitempty"`   // features that the request needs of a model
-	Failing []string `json:"failing,omitempty"` // credential and model of each breaker that was open
-	Legs    []Choice `json:"legs"`              // what was decided
-}
-
 // Extend asks for a further leg of an admitted request. It replaces the hold.
 type Extend struct {
 	Who     By

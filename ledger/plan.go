@@ -14,6 +14,7 @@ type Plan struct {
 	MaxInput  int64            `json:"max_input,omitzero"`  // bound on the input of one call, in tokens; 0 is none
 	MaxOutput int64            `json:"max_output,omitzero"` // bound on the output of one call, all answers together, in tokens; 0 is none
 	Weights   map[string]int64 `json:"weights,omitempty"`   // plan tokens that one token of a model costs; 1 unless named
+	Pool      []string         `json:"pool,omitempty"`      // models of platform capacity that its auto lane takes; all if none
 }
 
 // DefaultOutput is the output cap of a call that sets none, where its plan does not say otherwise, in tokens.
@@ -31,6 +32,11 @@ func (p *Plan) weight(model string) int64 {
 		return w
 	}
 	return 1
+}
+
+// Reaches tells whether the plan has a model of platform capacity at all: with a manual lane every one, else those of its pool.
+func (p *Plan) Reaches(model string) bool {
+	return len(p.Pool) == 0 || p.Allows(LaneManual) || slices.Contains(p.Pool, model)
 }
 
 // Allows tells whether the plan covers a lane of platform capacity.

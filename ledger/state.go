@@ -23,6 +23,7 @@ type State struct {
 	plans       map[string]*Plan
 	models      map[string]*Model
 	prices      map[string]*Price
+	policies    map[string]*Policy // by org
 
 	// Indexes, derived from the rows above.
 	keyByHash map[string]*Key
@@ -41,7 +42,7 @@ func NewState() *State {
 	return &State{
 		versions: map[string]uint64{}, balances: map[balanceKey]int64{},
 		orgs: map[string]*Org{}, keys: map[string]*Key{}, credentials: map[string]*Credential{}, holds: map[string]*Hold{},
-		plans: map[string]*Plan{}, models: map[string]*Model{}, prices: map[string]*Price{},
+		plans: map[string]*Plan{}, models: map[string]*Model{}, prices: map[string]*Price{}, policies: map[string]*Policy{},
 		keyByHash: map[string]*Key{}, wallets: map[string][]*Credential{}, bareName: map[string]*Model{}, pricesOf: map[string][]*Price{},
 	}
 }
@@ -77,6 +78,9 @@ func (s *State) Credential(id string) *Credential { return s.credentials[id] }
 
 // Wallet gives the credentials of an org, or of the Platform, in the order of use.
 func (s *State) Wallet(org string) []*Credential { return s.wallets[org] }
+
+// Policy gives an org's policy, nil if it has set none.
+func (s *State) Policy(org string) *Policy { return s.policies[org] }
 
 // Hold gives the open hold of a request, nil if there is none.
 func (s *State) Hold(request string) *Hold { return s.holds[request] }
@@ -152,7 +156,7 @@ type Balance struct {
 func (s *State) Rows() iter.Seq2[RowKey, any] {
 	return func(yield func(RowKey, any) bool) {
 		_ = each("org", s.orgs, yield) && each("key", s.keys, yield) && each("credential", s.credentials, yield) &&
-			each("hold", s.holds, yield) && each("plan", s.plans, yield) && each("model", s.models, yield) && each("price", s.prices, yield)
+			each("hold", s.holds, yield) && each("plan", s.plans, yield) && each("model", s.models, yield) && each("price", s.prices, yield) && each("policy", s.policies, yield)
 	}
 }
 
@@ -194,6 +198,8 @@ func (s *State) Load(r Row) error {
 		err = load(s.models, r)
 	case "price":
 		err = load(s.prices, r)
+	case "policy":
+		err = load(s.policies, r)
 	default:
 		err = fmt.Errorf("unknown kind")
 	}

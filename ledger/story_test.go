@@ -21,6 +21,7 @@ func goldenStory(t *testing.T) *world {
 	storyPaid(step)
 	storyOwn(step)
 	storyEnds(step)
+	storyRouted(step)
 	w.now = instant("2026-12-15T09:30") // periods and lots fall due
 	step(0, Mature{"acme"}, Mature{"beta"},
 		SuspendOrg{operator, "beta", "unpaid"}, ResumeOrg{operator, "beta"},
@@ -106,6 +107,21 @@ func storyOwn(step func(int, ...Command)) {
 		Admit{Who: By{Actor: "key/key-3", Cause: "c4"}, Org: "beta", Request: "req-4", Lane: LaneAuto, Dialect: DialectOpenAIChat, Asked: "auto",
 			Inputs: Inputs{Legs: []Choice{nova}}, Demand: Demand{Choice: nova, Input: 300, Floor: 256}},
 		Settle{Who: By{Actor: "waybill", Cause: "c4"}, Org: "beta", Request: "req-4", Usage: Usage{Input: 250, Output: 80}, Source: UsageProvider, Finish: "stop"})
+}
+
+// storyRouted is a call whose route a policy decided.
+func storyRouted(step func(int, ...Command)) {
+	nova := Choice{"openai/nova", "cred-openai", PlatformPool}
+	opal := Choice{"anthropic/opal", "cred-anthropic", PlatformPool}
+	step(1, DefinePlan{operator, Plan{ID: "trial", Lanes: []Lane{LaneAuto}, Pool: []string{"openai/nova"}}},
+		SetPolicy{Who: operator, Org: "beta", Document: []byte(`{"routes":[{"name":"cheap","auto":{"goal":"cost"}}]}`)},
+		Admit{Who: By{Actor: "operator", Cause: "c8"}, Org: "beta", Request: "req-14", Lane: LaneAuto, Dialect: DialectGemini, Asked: "auto:cost",
+			Inputs: Inputs{Policy: 1, Route: "cheap", Seed: 9, Endpoint: "count", Needs: []string{FeatureImages}, Input: 40, Most: 160, Output: 20,
+				Narrowed: &Narrowing{Models: []string{"nova"}, Credentials: "platform-only", Goal: "latency", MaxAttempts: 2}, Origin: &opal, Sticky: &nova,
+				Noted: true, Conditions: []Condition{{"openai/nova", "cred-openai", true, 120, 350_000_000, 90}}, Legs: []Choice{nova},
+				Passed: []Passed{{opal, "narrowed"}}, Scores: []Score{{nova, 1_000, 1_100, 1_200, 1_050}}},
+			Demand: Demand{Choice: nova, Input: 160, Output: 20, Gratis: true}},
+		Settle{Who: By{Actor: "waybill", Cause: "c8"}, Org: "beta", Request: "req-14", Source: UsageProvider})
 }
 
 // storyEnds leaves holds on a lot that expires, which then return in each of the ways there are; one stays open.

@@ -27,6 +27,7 @@ type Task struct {
 	By      ledger.By
 	Org     string
 	Key     string // id of the key that opened it
+	Note    Note
 	Request *Request
 	Inbound Inbound
 }

@@ -74,6 +74,11 @@ func (h *Health) Open(c ledger.Choice, now time.Time) bool {
 	return b != nil && b.open(now)
 }
 
+// Condition is how a leg has been observed to do.
+func (h *Health) Condition(c ledger.Choice, now time.Time) ledger.Condition {
+	return ledger.Condition{Model: c.Model, Credential: c.Credential, Open: h.Open(c, now)}
+}
+
 // Report says how the call went; only the first report counts. A call that says nothing about the upstream, because the
 // caller left or what was asked was at fault, only gives back the probe that it may be.
 func (t *Trial) Report(class Class, now time.Time) {

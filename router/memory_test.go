@@ -91,14 +91,17 @@ func TestRecall(t *testing.T) {
 func TestOriginGoesFirst(t *testing.T) {
 	m := &ledger.Model{Name: legA.Model, Provider: "anthropic", Features: []string{ledger.FeatureChat}}
 	own := []*ledger.Credential{{ID: "cred_a", Org: "org_a", Provider: "anthropic"}, {ID: "cred_b", Org: "org_a", Provider: "anthropic"}}
-	v := Supply{Own: own, Model: func(string) *ledger.Model { return m }, Origin: legB}
-	_, legs, err := Route(&Request{Endpoint: EndpointChat, Model: m.Name}, v)
-	if err != nil || len(legs) != 2 || legs[0].Credential.ID != "cred_b" || legs[1].Credential.ID != "cred_a" {
-		t.Errorf("%+v %v", legs, err)
+	s := ledger.NewState()
+	ask := Ask{Endpoint: EndpointChat, Model: m.Name, Origin: legB}
+	v := ViewOf(s, "org_a", "", nil, ask, 0)
+	v.Own, v.Model, v.Permits = own, func(string) *ledger.Model { return m }, func(ledger.Lane, Leg) error { return nil }
+	d, err := Route(ask, v)
+	if err != nil || len(d.Legs) != 2 || d.Legs[0].Credential.ID != "cred_b" || d.Legs[1].Credential.ID != "cred_a" {
+		t.Errorf("%+v %v", d.Legs, err)
 	}
-	v.Origin.Credential = "cred_gone"
-	if _, legs, _ = Route(&Request{Endpoint: EndpointChat, Model: m.Name}, v); legs[0].Credential.ID != "cred_a" {
-		t.Errorf("%+v", legs)
+	ask.Origin.Credential = "cred_gone"
+	if d, _ = Route(ask, v); d.Legs[0].Credential.ID != "cred_a" {
+		t.Errorf("%+v", d.Legs)
 	}
 }
 

@@ -19,6 +19,7 @@ type Dispatcher struct {
 	Client    *http.Client
 	Health    *Health
 	Memory    *Memory // nil: nothing is remembered
+	Policies  Policies
 	Now       func() time.Time
 	Timeouts  Timeouts
 	// Stop ends the calls that are still open: each caller gets an error, each call is settled on an estimate.
@@ -42,12 +43,11 @@ var DefaultTimeouts = Timeouts{FirstByte: time.Minute, Idle: time.Minute, Total:
 // be it with an answer or with an error in the middle of one.
 func (d *Dispatcher) Do(ctx context.Context, t Task, sink Sink) *Failure {
 	r := &run{d: d, task: t, sink: sink, client: ctx, started: d.Now()}
-	lane, legs, err := r.route()
-	if err != nil {
+	if err := r.route(); err != nil {
 		return FailureOf(err)
 	}
-	for _, leg := range legs {
-		done, err := r.try(lane, leg)
+	for _, leg := range r.decision.Legs {
+		done, err := r.try(leg)
 		if done {
 			return err
 		}
@@ -55,25 +55,29 @@ func (d *Dispatcher) Do(ctx context.Context, t Task, sink Sink) *Failure {
 	return r.exhausted()
 }
 
-func (r *run) route() (lane ledger.Lane, legs []Leg, err error) {
+// route decides the legs.
+func (r *run) route() (err error) {
 	q := r.task.Request
 	if r.d.Memory != nil {
 		r.origin = r.d.Memory.originOf(r.task.Org, q)
 	}
+	a := AskOf(q, r.task.Note)
+	a.Origin = r.origin.choice()
 	r.d.Books.View(func(s *ledger.State) {
-		lane, legs, err = Route(q, Supply{Own: s.Wallet(r.task.Org), Pool: s.Wallet(ledger.Platform), Model: s.Model, Origin: r.origin.choice()})
-	})
-	for _, l := range legs {
-		r.inputs.Legs = append(r.inputs.Legs, l.choice())
-		if r.d.Health.Open(l.choice(), r.started) {
-			r.inputs.Failing = append(r.inputs.Failing, l.Credential.ID+" "+l.Model.Name)
+		policy, version, e := r.d.Policies.Of(s.Policy(r.task.Org))
+		if err = e; err != nil {
+			return
 		}
-	}
-	return lane, legs, err
+		v := ViewOf(s, r.task.Org, r.task.Key, policy, a, ledger.InstantOf(r.started))
+		v.Condition = func(c ledger.Choice) ledger.Condition { return r.d.Health.Condition(c, r.started) }
+		r.decision, err = Route(a, v)
+		r.inputs = r.decision.inputs(a, v, version)
+	})
+	return err
 }
 
 // try takes one leg as far as it goes. Done means that the request has its end, and failure is what its caller gets.
-func (r *run) try(lane ledger.Lane, leg Leg) (done bool, failure *Failure) {
+func (r *run) try(leg Leg) (done bool, failure *Failure) {
 	if r.client.Err() != nil {
 		return true, r.end(callerLeft(), clientGone)
 	}
@@ -89,7 +93,7 @@ func (r *run) try(lane ledger.Lane, leg Leg) (done bool, failure *Failure) {
 		r.pass(leg, "credential_unreadable")
 		return false, nil
 	}
-	if err := r.admit(lane, leg); err != nil {
+	if err := r.admit(leg); err != nil {
 		return r.refused(leg, err)
 	}
 	if r.client.Err() != nil { // nobody waits any more for what would be billed
@@ -101,12 +105,12 @@ func (r *run) try(lane ledger.Lane, leg Leg) (done bool, failure *Failure) {
 }
 
 // admit asks the ledger for the leg: durable when it returns without an error.
-func (r *run) admit(lane ledger.Lane, leg Leg) error {
+func (r *run) admit(leg Leg) error {
 	q := r.task.Request
 	demand := demandOf(q, leg)
 	if !r.admitted {
 		rec, err := r.d.Books.Execute(r.client, ledger.Admit{Who: r.task.By, Org: r.task.Org, Key: r.task.Key, Request: r.task.ID,
-			Lane: lane, Dialect: q.Dialect, Asked: r.asked(), Streamed: q.Stream, Inputs: r.inputs, Demand: demand})
+			Lane: r.decision.Lane, Dialect: q.Dialect, Asked: r.asked(), Streamed: q.Stream, Inputs: r.inputs, Demand: demand})
 		if err != nil {
 			return err
 		}

@@ -20,7 +20,8 @@ type run struct {
 	started time.Time
 
 	origin   *remembered // what is known of the conversation's latest sealed reasoning; nil if nothing
-	inputs   ledger.Inputs
+	decision Decision
+	inputs   ledger.Inputs // of the decision, as the log keeps them
 	admitted bool
 	leg      ledger.Leg // the latest that was admitted
 	calls    int        // made upstream
@@ -83,6 +84,7 @@ var statuses = map[ledger.Code]int{
 	ledger.CodePlanLimit:         http.StatusForbidden,
 	ledger.CodeKeyForbidsModel:   http.StatusForbidden,
 	ledger.CodeUnknownModel:      http.StatusNotFound,
+	ledger.CodePolicyForbids:     http.StatusForbidden,
 	ledger.CodeUnpricedModel:     http.StatusForbidden,
 	ledger.CodeInsufficientFunds: http.StatusPaymentRequired,
 	ledger.CodeFundsHeld:         http.StatusTooManyRequests,

@@ -43,10 +43,13 @@ type priceRow struct {
 	ServiceTiers map[string]int64 `json:"service_tiers"`
 }
 
+// pool is the auto lane's models on plans without a manual one: the cheap one of each provider.
+var pool = []string{"openai/gpt-6-luna", "anthropic/claude-haiku-5-5", "google/gemini-2.5-flash-lite"}
+
 // Plans are the plans as the product sells them.
 var Plans = []ledger.Plan{
-	{ID: "free", Messages: 5, Lanes: []ledger.Lane{ledger.LaneAuto}, MaxInput: 32_768, MaxOutput: 2_048},
-	{ID: "starter", Tokens: 10_000_000, Lanes: []ledger.Lane{ledger.LaneAuto}, Credit: true},
+	{ID: "free", Messages: 5, Lanes: []ledger.Lane{ledger.LaneAuto}, MaxInput: 32_768, MaxOutput: 2_048, Pool: pool},
+	{ID: "starter", Tokens: 10_000_000, Lanes: []ledger.Lane{ledger.LaneAuto}, Credit: true, Pool: pool},
 	{ID: "teams", Tokens: 20_000_000, Lanes: []ledger.Lane{ledger.LaneAuto, ledger.LaneManual}, Credit: true},
 }
 

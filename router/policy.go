@@ -1,0 +1,206 @@
+package router
+
+import (
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"waybill/ledger"
+)
+
+// Policy is how an org wants its calls routed: one document, YAML or JSON, whose first matching route wins. What it does not
+// say, DefaultSettings say.
+type Policy struct {
+	Settings `yaml:",inline"`
+	// Aliases are names of the org's own for models; a caller may use them as a model's name.
+	Aliases map[string]string `json:"aliases,omitempty" yaml:"aliases"`
+	Routes  []PolicyRoute     `json:"routes,omitempty" yaml:"routes"`
+}
+
+// Settings hold for every call; a route may set them anew for those that it matches. A zero value is not set.
+type Settings struct {
+	Credentials  Mode      `json:"credentials,omitzero" yaml:"credentials"`
+	PaidFallback *bool     `json:"paid_fallback,omitempty" yaml:"paid_fallback"` // may a failing credential of the org's own move to the platform's
+	MaxAttempts  int       `json:"max_attempts,omitzero" yaml:"max_attempts"`    // legs of a call
+	RetryOn      []Class   `json:"retry_on,omitempty" yaml:"retry_on"`           // failures that move on to the next leg
+	Timeouts     Deadlines `json:"timeouts,omitzero" yaml:"timeouts"`
+	OnAbort      OnAbort   `json:"on_abort,omitzero" yaml:"on_abort"`
+	Providers    []string  `json:"providers,omitempty" yaml:"providers"` // the only ones that calls may go to; all if none
+}
+
+// Mode says whose credentials serve, and whose first.
+type Mode string
+
+// The modes.
+const (
+	BYOKFirst     Mode = "byok-first"
+	BYOKOnly      Mode = "byok-only"
+	PlatformFirst Mode = "platform-first"
+	PlatformOnly  Mode = "platform-only"
+)
+
+// OnAbort says what becomes of a call whose caller has left.
+type OnAbort string
+
+// What may become of it.
+const (
+	AbortDrain  OnAbort = "drain"  // the answer is read to its end, for a bounded time, so that its usage is known
+	AbortCancel OnAbort = "cancel" // the call is ended at once
+)
+
+// Deadlines bound a call and its attempts. A zero value is not set.
+type Deadlines struct {
+	Connect   Duration `json:"connect,omitzero" yaml:"connect"`       // of an attempt, until its connection stands
+	FirstByte Duration `json:"first_byte,omitzero" yaml:"first_byte"` // of a streamed attempt, until the first byte of its answer
+	Idle      Duration `json:"idle,omitzero" yaml:"idle"`             // between two bytes of an answer
+	Total     Duration `json:"total,omitzero" yaml:"total"`           // the whole call, all attempts together
+}
+
+// Duration is a time.Duration that documents write as Go does: 5s, 1m30s.
+type Duration time.Duration
+
+// PolicyRoute is one rule of a policy: for the calls that it matches, what to try. Without try, auto and refuse the legs are
+// those of the model that the caller named, under the route's own settings.
+type PolicyRoute struct {
+	Name     string `json:"name,omitzero" yaml:"name"`
+	When     When   `json:"when,omitzero" yaml:"when"`
+	Settings `yaml:",inline"`
+	Try      []Try  `json:"try,omitempty" yaml:"try"`
+	Auto     *Auto  `json:"auto,omitempty" yaml:"auto"`
+	Refuse   string `json:"refuse,omitzero" yaml:"refuse"` // why such calls are not served: the caller's error says it
+	// MaxFallbacks bounds the legs after the first.
+	MaxFallbacks *int `json:"max_fallbacks,omitempty" yaml:"max_fallbacks"`
+	// Prefer "commitment" takes credentials with commitment left before the others.
+	Prefer string `json:"prefer,omitzero" yaml:"prefer"`
+}
+
+// When says which calls a route matches: all that satisfy each of its conditions. * stands for any run of characters but a
+// slash.
+type When struct {
+	Model    string            `json:"model,omitzero" yaml:"model"`       // as asked, or the full or bare name of what that means; auto matches auto:cost too
+	Endpoint string            `json:"endpoint,omitzero" yaml:"endpoint"` // chat, embeddings, count or any
+	Dialect  string            `json:"dialect,omitzero" yaml:"dialect"`   // the caller's, or any
+	Key      string            `json:"key,omitzero" yaml:"key"`           // the key's name
+	Metadata map[string]string `json:"metadata,omitempty" yaml:"metadata"`
+}
+
+// Try is a leg that a route names: a model, and on which credential.
+type Try struct {
+	Model string `json:"model" yaml:"model"`
+	// Credential is platform, byok, or byok/NAME with the name or id of one of the org's own; none: as the mode says.
+	Credential string `json:"credential,omitzero" yaml:"credential"`
+}
+
+// Auto leaves the choice of the model to waybill.
+type Auto struct {
+	Goal Goal     `json:"goal,omitzero" yaml:"goal"`
+	Pool []string `json:"pool,omitempty" yaml:"pool"` // models, full names; the plan's pool if none
+}
+
+// Goal is what the auto lane looks for.
+type Goal string
+
+// The goals. A caller asks for one by the model's name: auto:cost.
+const (
+	GoalBalanced    Goal = "balanced"
+	GoalCost        Goal = "cost"
+	GoalLatency     Goal = "latency"
+	GoalReliability Goal = "reliability"
+)
+
+// DefaultSettings are those of an org without a policy.
+var DefaultSettings = Settings{
+	Credentials: BYOKFirst, PaidFallback: new(bool), MaxAttempts: 3,
+	RetryOn: []Class{ClassRateLimited, ClassOverloaded, ClassServerError, ClassTimeout, ClassConnection, ClassCredential},
+	OnAbort: AbortDrain,
+	Timeouts: Deadlines{Connect: Duration(5 * time.Second), FirstByte: Duration(time.Minute), Idle: Duration(time.Minute),
+		Total: Duration(10 * time.Minute)},
+}
+
+// String writes the duration as documents do.
+func (d Duration) String() string { return time.Duration(d).String() }
+
+// MarshalText writes the duration as documents do.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads a duration such as 5s.
+func (d *Duration) UnmarshalText(b []byte) error {
+	v, err := time.ParseDuration(string(b))
+	if err != nil {
+		return fmt.Errorf("%q is no duration, such as 5s or 1m30s", b)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// over gives the settings with those of a route set anew.
+func (s Settings) over(base Settings) Settings {
+	if s.Credentials == "" {
+		s.Credentials = base.Credentials
+	}
+	if s.PaidFallback == nil {
+		s.PaidFallback = base.PaidFallback
+	}
+	if s.MaxAttempts == 0 {
+		s.MaxAttempts = base.MaxAttempts
+	}
+	if s.RetryOn == nil {
+		s.RetryOn = base.RetryOn
+	}
+	if s.OnAbort == "" {
+		s.OnAbort = base.OnAbort
+	}
+	if s.Providers == nil {
+		s.Providers = base.Providers
+	}
+	for _, d := range []struct{ own, base *Duration }{
+		{&s.Timeouts.Connect, &base.Timeouts.Connect}, {&s.Timeouts.FirstByte, &base.Timeouts.FirstByte},
+		{&s.Timeouts.Idle, &base.Timeouts.Idle}, {&s.Timeouts.Total, &base.Timeouts.Total},
+	} {
+		if *d.own == 0 {
+			*d.own = *d.base
+		}
+	}
+	return s
+}
+
+// Policies keeps the policies that were read, so that a call does not read its org's again. Its zero value is ready.
+type Policies struct {
+	mu   sync.Mutex
+	read map[string]readPolicy // by org
+}
+
+type readPolicy struct {
+	of     *ledger.Policy
+	policy *Policy
+}
+
+// Of gives what a row of the ledger's says, and its version: nil and 0 for an org without one.
+func (c *Policies) Of(row *ledger.Policy) (*Policy, uint64, error) {
+	if row == nil {
+		return nil, 0, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if have, ok := c.read[row.Org]; ok && have.of == row {
+		return have.policy, row.Version, nil
+	}
+	policy, err := PolicyOf(row.Document)
+	if err != nil {
+		return nil, 0, err
+	}
+	if c.read == nil {
+		c.read = map[string]readPolicy{}
+	}
+	c.read[row.Org] = readPolicy{row, policy}
+	return policy, row.Version, nil
+}
+
+// PolicyOf reads a document as the log keeps it; nil for the defaults.
+func PolicyOf(document []byte) (p *Policy, err error) {
+	if err := json.Unmarshal(document, &p); err != nil {
+		return nil, fmt.Errorf("the policy in the log: %w", err)
+	}
+	return p, nil
+}
