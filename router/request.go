@@ -52,6 +52,7 @@ type Request struct {
 	Stop        []string
 	Seed        *int64
 	N           int64  // answers wanted; 0 and 1 are one
+	Verbosity   string // how long the answer's text is to be: low, medium or high; empty: the model's default
 	EndUser     string // opaque id of the caller's own user, for the provider's abuse controls
 	ServiceTier string // as asked
 

@@ -104,6 +104,9 @@ func settings(t *router.Translated, out *generateRequest) (err error) {
 	if t.EndUser != "" {
 		t.Warn("user", "left out, there is no place for it at "+t.Model.Name)
 	}
+	if t.Verbosity != "" && t.Verbosity != "medium" {
+		t.Warn("verbosity", "left out, "+t.Model.Name+" has no word for the length of an answer")
+	}
 	var ok bool
 	if out.ServiceTier, ok = tiers[t.ServiceTier]; !ok {
 		return t.Cannot("service_tier", "it has no counterpart")

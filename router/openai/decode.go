@@ -92,6 +92,8 @@ func (d *decoding) control(name string, v gjson.Result) (fault *router.FieldErro
 		r.ServiceTier, fault = router.StringField(name, v)
 	case "reasoning_effort":
 		r.Effort, fault = router.StringField(name, v)
+	case "verbosity":
+		r.Verbosity, fault = router.StringField(name, v)
 	default:
 		d.unknown(name, "", v)
 	}

@@ -35,6 +35,7 @@ type chatRequest struct {
 	EndUser       string            `json:"safety_identifier,omitzero"`
 	ServiceTier   string            `json:"service_tier,omitzero"`
 	Effort        string            `json:"reasoning_effort,omitzero"`
+	Verbosity     string            `json:"verbosity,omitzero"`
 }
 
 type streamOptions struct {
@@ -70,7 +71,7 @@ func encode(c router.Call) (body []byte, warnings []string, err error) {
 	out := chatRequest{
 		Model: c.Model.ID, Cap: c.OutputCap, Stream: t.Stream,
 		Temperature: t.Temperature, TopP: t.TopP, Frequency: t.Frequency, Presence: t.Presence,
-		Stop: t.Stop, Seed: t.Seed, EndUser: endUser(t), ServiceTier: tier, Effort: effort(t),
+		Stop: t.Stop, Seed: t.Seed, EndUser: endUser(t), ServiceTier: tier, Effort: effort(t), Verbosity: t.Verbosity,
 	}
 	if c.Quirks.MaxTokens {
 		out.Cap, out.OldCap = 0, c.OutputCap

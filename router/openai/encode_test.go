@@ -27,7 +27,7 @@ func conversation() *router.Request {
 		return router.Part{Kind: kind, Field: field, Media: &m}
 	}
 	return &router.Request{
-		Stream: true, Temperature: &temperature, Seed: &seed, N: 2, Stop: []string{"x"}, EndUser: "u", ServiceTier: "standard", Budget: &budget,
+		Stream: true, Temperature: &temperature, Seed: &seed, N: 2, Stop: []string{"x"}, EndUser: "u", ServiceTier: "standard", Budget: &budget, Verbosity: "high",
 		System: []router.Part{router.Text("Be brief."), router.Text("Be kind.")},
 		Messages: []router.Message{
 			{Role: router.RoleUser, Parts: []router.Part{

@@ -40,7 +40,6 @@ var neutral = map[string][]string{
 	"top_logprobs": {"0"},
 	"logit_bias":   {"{}"},
 	"modalities":   {`["text"]`},
-	"verbosity":    {`"medium"`},
 }
 
 // unknown sorts a member without a canonical form; at is what its name follows.

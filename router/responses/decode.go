@@ -125,12 +125,16 @@ func (d *decoding) text(v gjson.Result) *router.FieldError {
 	if !v.IsObject() {
 		return &router.FieldError{Field: "text", Reason: "must be an object"}
 	}
-	return router.Members(v, "text.", func(name string, v gjson.Result) *router.FieldError {
-		if name == "format" {
-			return d.format(v)
+	return router.Members(v, "text.", func(name string, v gjson.Result) (fault *router.FieldError) {
+		switch name {
+		case "format":
+			fault = d.format(v)
+		case "verbosity":
+			d.req.Verbosity, fault = router.StringField("text.verbosity", v)
+		default:
+			d.unknown("text."+name, v)
 		}
-		d.unknown("text."+name, v)
-		return nil
+		return fault
 	})
 }
 

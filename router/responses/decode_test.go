@@ -78,13 +78,13 @@ func TestDecode(t *testing.T) {
 		Tools:      []router.Tool{{Name: "look", Description: "Looks.", Schema: json.RawMessage(`{"type": "object"}`), Strict: &yes, Field: "tools[0]"}},
 		ToolChoice: router.ToolChoice{Mode: router.ToolRequired, Names: []string{"look"}}, Serial: true,
 		Format: router.Format{Kind: router.FormatSchema, Name: "thing", Description: "A thing.", Schema: json.RawMessage(`{"type": "object"}`), Strict: &no},
-		Stream: true, OutputCap: 500, Temperature: &half, TopP: &most, EndUser: "u1", ServiceTier: "flex", Effort: "high", Thoughts: true,
+		Stream: true, OutputCap: 500, Temperature: &half, TopP: &most, EndUser: "u1", ServiceTier: "flex", Effort: "high", Verbosity: "low", Thoughts: true,
 	}
 	var hinted []string
 	for _, h := range r.Hints {
 		hinted = append(hinted, h.Field)
 	}
-	if want := []string{"input[1].content[0].prompt_cache_breakpoint", "input[3].phase", "text.verbosity", "metadata", "prompt_cache_key"}; !slices.Equal(hinted, want) {
+	if want := []string{"input[1].content[0].prompt_cache_breakpoint", "input[3].phase", "metadata", "prompt_cache_key"}; !slices.Equal(hinted, want) {
 		t.Errorf("hints %q, want %q", hinted, want)
 	}
 	r.Hints = nil

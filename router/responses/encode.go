@@ -46,13 +46,13 @@ func encode(c router.Call) (body []byte, warnings []string, err error) {
 		return nil, nil, err
 	}
 	e.reasoning()
-	e.text(kin["verbosity"])
+	e.text()
 	if t.Endpoint != router.EndpointCount {
 		if err = e.controls(); err != nil {
 			return nil, nil, err
 		}
 		for _, name := range related {
-			if value := kin[name]; value != "" && name != "verbosity" {
+			if value := kin[name]; value != "" {
 				e.w.Raw(name, value)
 			}
 		}
@@ -191,8 +191,8 @@ func (e *encoding) reasoning() {
 	}
 }
 
-// text writes the form that the answer is to have.
-func (e *encoding) text(verbosity string) {
+// text writes the form that the answer is to have, and how long it is to be.
+func (e *encoding) text() {
 	f, o := e.Format, router.NewObject(64)
 	switch f.Kind {
 	case router.FormatJSON:
@@ -200,8 +200,8 @@ func (e *encoding) text(verbosity string) {
 	case router.FormatSchema:
 		o.Raw("format", e.schema())
 	}
-	if verbosity != "" {
-		o.Raw("verbosity", verbosity)
+	if e.Verbosity != "" {
+		o.String("verbosity", e.Verbosity)
 	}
 	if b := o.End(); len(b) > len("{}") {
 		e.w.Raw("text", string(b))
@@ -234,7 +234,7 @@ func (e *encoding) schema() string {
 }
 
 // related are the fields of Chat Completions that are the same in Responses and have no canonical form.
-var related = []string{"verbosity", "metadata", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"}
+var related = []string{"metadata", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"}
 
 // kinship takes from a Chat Completions request what Responses can carry beyond the canonical form.
 func kinship(c router.Call) (router.Call, map[string]string) {
@@ -243,7 +243,6 @@ func kinship(c router.Call) (router.Call, map[string]string) {
 	}
 	r, kin := *c.Request, map[string]string{}
 	carried := func(field string) bool { return slices.Contains(related, field) }
-	r.Extra = slices.DeleteFunc(slices.Clone(r.Extra), carried)
 	r.Hints = slices.DeleteFunc(slices.Clone(r.Hints), func(h router.FieldError) bool { return carried(h.Field) })
 	gjson.Parse(router.TextOf(r.Body)).ForEach(func(key, v gjson.Result) bool {
 		if carried(key.Str) && v.Type != gjson.Null {

@@ -19,7 +19,6 @@ var hints = map[string]string{
 	"prompt_cache_breakpoint":            cacheHint,
 	"truncation":                         "a conversation that is longer than the model's context is an error there",
 	"max_tool_calls":                     "bounds OpenAI's built-in tools alone",
-	"text.verbosity":                     "a wish about the length of the answer, which other dialects have no word for",
 	"reasoning.context":                  "says how much of its earlier reasoning OpenAI's model reads again",
 	"stream_options.include_obfuscation": "pads the events of a stream, which says nothing",
 	"phase":                              "OpenAI's own mark of what a message of the assistant's was for",
@@ -30,7 +29,6 @@ var hints = map[string]string{
 var neutral = map[string]string{
 	"top_logprobs":                       "0",
 	"truncation":                         `"disabled"`,
-	"text.verbosity":                     `"medium"`,
 	"reasoning.context":                  `"auto"`,
 	"reasoning.mode":                     `"standard"`,
 	"stream_options.include_obfuscation": "false",

@@ -20,6 +20,7 @@ var names = map[string]string{
 	"max_completion_tokens": "max_output_tokens",
 	"reasoning_effort":      "reasoning.effort",
 	"user":                  "safety_identifier",
+	"verbosity":             "text.verbosity",
 }
 
 // forwarded are the headers that go upstream with the caller's bytes.

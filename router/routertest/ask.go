@@ -23,6 +23,7 @@ type Ask struct {
 	Budget               int
 	Thoughts             bool
 	Tier                 string
+	Verbosity            string
 	Hush                 bool // OpenAI Chat: the caller does not ask for usage in a stream
 	Unknown              bool // a field that waybill does not know
 	Array                bool // Gemini: the stream is one JSON array

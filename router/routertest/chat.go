@@ -65,7 +65,7 @@ func (c chatClient) Write(a Ask, model string) (router.Incoming, error) {
 		b["response_format"] = object{"type": "json_object"}
 	}
 	set(b, object{"max_completion_tokens": a.Cap, "temperature": a.Temperature, "top_p": a.TopP, "n": a.N, "seed": a.Seed,
-		"frequency_penalty": a.Frequency, "reasoning_effort": a.Effort, "service_tier": a.Tier})
+		"frequency_penalty": a.Frequency, "reasoning_effort": a.Effort, "service_tier": a.Tier, "verbosity": a.Verbosity})
 	if a.Stop != nil {
 		b["stop"] = a.Stop
 	}

@@ -24,8 +24,8 @@ func (c geminiClient) Write(a Ask, model string) (router.Incoming, error) {
 		return in, unsaid("system text in the middle")
 	case a.Embed:
 		return c.embed(in, a), nil
-	case a.Serial:
-		return in, unsaid("one call at a time")
+	case a.Serial, a.Verbosity != "":
+		return in, unsaid("one call at a time and verbosity")
 	}
 	b := object{"contents": c.contents(a)}
 	if a.Count {

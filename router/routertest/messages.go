@@ -29,8 +29,8 @@ func (c messagesClient) Write(a Ask, model string) (router.Incoming, error) {
 		return in, unsaid("several answers")
 	case a.Seed != 0:
 		return in, unsaid("a seed")
-	case a.Frequency != 0:
-		return in, unsaid("penalties")
+	case a.Frequency != 0, a.Verbosity != "":
+		return in, unsaid("penalties and verbosity")
 	}
 	b := object{"model": model, "messages": c.messages(a)}
 	if a.System != "" {

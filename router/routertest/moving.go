@@ -20,6 +20,8 @@ var either = []Scenario{
 				s.Errorf("the call went in %s", got)
 			}
 		})},
+	{Name: "verbosity goes with tools to Responses", Model: modelSealed, Ask: Ask{Tools: toolbox, Verbosity: "low", Turns: user("[[sandbox call=weather]]")},
+		Check: all(calls("weather"), terse)},
 	{Name: "tools without reasoning stay", Model: modelSealed, For: func(p Pair) bool { return p.In.Dialect() == chat },
 		Ask: Ask{Tools: toolbox, Effort: "none", Turns: user("[[sandbox call=time]]")}, Check: all(calls("time"), func(s *Session, r *Reply) {
 			if got := r.calls[0].Dialect; got != string(chat) {

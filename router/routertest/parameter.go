@@ -57,6 +57,15 @@ func unknownField(s *Session) {
 	}
 }
 
+// terse checks that the wish for a short answer went upstream.
+func terse(s *Session, r *Reply) {
+	s.Helper()
+	sent := gjson.ParseBytes(s.upstream(r).sent)
+	if word := sent.Get("verbosity").Str + sent.Get("text.verbosity").Str; word != "low" {
+		s.Errorf("the verbosity %q went upstream: %s", word, cut([]byte(sent.Raw)))
+	}
+}
+
 // edits are the members that a same-dialect leg may change.
 var edits = map[ledger.Dialect][]string{
 	chat:      {"model", "stream_options", "max_completion_tokens", "max_tokens"},
@@ -111,6 +120,10 @@ var parameters = []Scenario{
 				s.Errorf("the tier %q went upstream", tier)
 			}
 		}},
+	{Name: "verbosity", Feature: "verbosity", Ask: Ask{Turns: user(question), Verbosity: "low"},
+		Outcome: to(Outcome{Warned, "verbosity", "the provider has no word for the length of an answer"}, messages, gemini), Check: terse},
+	{Name: "default verbosity", For: func(p Pair) bool { return p.Up.Dialect() == messages || p.Up.Dialect() == gemini }, // which is nothing to tell of
+		Ask: Ask{Turns: user(question), Verbosity: "medium"}},
 	{Name: "unknown field", Feature: "fields that waybill does not know", Ask: Ask{Turns: user(question), Unknown: true},
 		Outcome: func(p Pair) Outcome {
 			if cross(p) {

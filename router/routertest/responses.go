@@ -51,11 +51,15 @@ func (c responsesClient) Write(a Ask, model string) (router.Incoming, error) {
 	if a.Serial {
 		b["parallel_tool_calls"] = false
 	}
+	text := object{}
 	if a.Schema != nil {
-		b["text"] = object{"format": object{"type": "json_schema", "name": "answer", "schema": a.Schema, "strict": true}}
+		text["format"] = object{"type": "json_schema", "name": "answer", "schema": a.Schema, "strict": true}
 	}
 	if a.JSON {
-		b["text"] = object{"format": object{"type": "json_object"}}
+		text["format"] = object{"type": "json_object"}
+	}
+	if set(text, object{"verbosity": a.Verbosity}); len(text) > 0 {
+		b["text"] = text
 	}
 	reasoning := object{}
 	set(reasoning, object{"effort": a.Effort})
@@ -251,7 +255,7 @@ func (responsesClient) Type(int) string { return "" }
 
 func (responsesClient) Field(name string) string {
 	words := map[string]string{"media": "input", "messages": "input", "response_format": "text", "reasoning_effort": "reasoning",
-		"max_completion_tokens": "max_output_tokens"}
+		"max_completion_tokens": "max_output_tokens", "verbosity": "text.verbosity"}
 	if word, ok := words[name]; ok {
 		return word
 	}
