@@ -1,7 +1,10 @@
 package http
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 
 	"waybill/ledger"
 )
@@ -61,8 +64,34 @@ type newPrice struct {
 	Model        string           `json:"model"`
 	From         Time             `json:"from"` // now unless given
 	To           Time             `json:"to"`
-	Tiers        []tier           `json:"tiers"`
+	Tiers        []newTier        `json:"tiers"`
 	ServiceTiers map[string]int64 `json:"service_tiers"`
+}
+
+// newTier has no rate that may be left out: what has none would be free.
+type newTier struct {
+	Above          int64       `json:"above"`
+	Input          given[Rate] `json:"input"`
+	CacheRead      given[Rate] `json:"cache_read"`
+	CacheWrite     given[Rate] `json:"cache_write"`
+	CacheWriteLong given[Rate] `json:"cache_write_long"`
+	Output         given[Rate] `json:"output"`
+}
+
+func (t newTier) tier(n int) (ledger.Tier, error) {
+	out := ledger.Tier{Above: t.Above}
+	for _, class := range []struct {
+		name string
+		rate given[Rate]
+		to   *ledger.Rate
+	}{{"input", t.Input, &out.Input}, {"cache_read", t.CacheRead, &out.CacheRead}, {"cache_write", t.CacheWrite, &out.CacheWrite},
+		{"cache_write_long", t.CacheWriteLong, &out.CacheWriteLong}, {"output", t.Output, &out.Output}} {
+		if !class.rate.set {
+			return out, invalid(fmt.Sprintf("tiers[%d].%s", n, class.name), `is required: without a rate it would be free; say "0" where it is`)
+		}
+		*class.to = ledger.Rate(class.rate.value)
+	}
+	return out, nil
 }
 
 func catalogueRoutes() []route {
@@ -72,7 +101,7 @@ func catalogueRoutes() []route {
 		endpoint(http.MethodDelete, "/api/v1/models/{model:.+}", "Take a model out of use", operator, retireModel),
 		endpoint(http.MethodGet, "/api/v1/prices", "The price rows", known, listPrices),
 		create("/api/v1/prices", "Publish a price row", operator, publishPrice),
-		endpoint(http.MethodDelete, "/api/v1/prices/{id}", "Withdraw a price row, also one that has not started", operator, withdrawPrice),
+		endpoint(http.MethodDelete, "/api/v1/prices/{id:.+}", "Withdraw a price row, also one that has not started", operator, withdrawPrice),
 	}
 }
 
@@ -94,7 +123,23 @@ func listCatalogue(c *call, _ nothing) (models, error) {
 	return out, nil
 }
 
+// features are what can be said of a model.
+var features = []string{ledger.FeatureChat, ledger.FeatureEmbedding, ledger.FeatureReasoning, ledger.FeatureSampling, ledger.FeatureImages, ledger.FeatureTools,
+	ledger.FeatureStructured, ledger.FeaturePrefill, ledger.FeatureMaxTokens, ledger.FeatureBudget, ledger.FeatureAutoTools, ledger.FeatureResponsesTools}
+
+// publishModel takes no feature and no provider that is not known: a misspelt one would show only in calls that fail.
 func publishModel(c *call, in newModel) (model, error) {
+	if !slices.Contains(c.s.o.Providers, in.Provider) {
+		return model{}, invalid("provider", "must be one of "+strings.Join(c.s.o.Providers, ", "))
+	}
+	for i, f := range in.Features {
+		if !slices.Contains(features, f) {
+			return model{}, invalid(fmt.Sprintf("features[%d]", i), fmt.Sprintf("is %q, and must be one of %s", f, strings.Join(features, ", ")))
+		}
+	}
+	if !slices.Contains(in.Features, ledger.FeatureChat) && !slices.Contains(in.Features, ledger.FeatureEmbedding) {
+		return model{}, invalid("features", "must have chat or embedding: else there is nothing to call the model for")
+	}
 	name := in.Provider + "/" + in.UpstreamID
 	m := ledger.Model{Name: name, Provider: in.Provider, ID: in.UpstreamID, Context: in.Context, MaxOutput: in.MaxOutput, Features: in.Features}
 	return c.changeModel(name, ledger.PublishModel{Who: c.by, Model: m})
@@ -155,9 +200,12 @@ func publishPrice(c *call, in newPrice) (price, error) {
 	if p.From == 0 {
 		p.From = ledger.InstantOf(c.s.o.Now())
 	}
-	for _, t := range in.Tiers {
-		p.Tiers = append(p.Tiers, ledger.Tier{Above: t.Above, Rates: ledger.Rates{Input: ledger.Rate(t.Input), CacheRead: ledger.Rate(t.CacheRead),
-			CacheWrite: ledger.Rate(t.CacheWrite), CacheWriteLong: ledger.Rate(t.CacheWriteLong), Output: ledger.Rate(t.Output)}})
+	for i, t := range in.Tiers {
+		tier, err := t.tier(i)
+		if err != nil {
+			return price{}, err
+		}
+		p.Tiers = append(p.Tiers, tier)
 	}
 	rec, err := c.s.o.Books.Execute(c, ledger.PublishPrice{Who: c.by, Price: p})
 	if err != nil {

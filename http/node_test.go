@@ -61,12 +61,18 @@ const operatorToken = "wbo_the-operators-own-token"
 // newNode starts a node. change, if not nil, has the last word on its parts.
 func newNode(t testing.TB, change func(*wbhttp.Options)) *node {
 	t.Helper()
+	return newNodeAt(t, time.Now, change)
+}
+
+// newNodeAt starts one that goes by a clock.
+func newNodeAt(t testing.TB, now func() time.Time, change func(*wbhttp.Options)) *node {
+	t.Helper()
 	n := &node{t: t, log: new(journal)}
 	dir := t.TempDir()
 	first, err := catalogue.Commands(ledger.By{Actor: "operator", Cause: "test"})
 	n.must(err)
-	n.must(store.Create(t.Context(), store.Options{Dir: dir}, first))
-	n.store, err = store.Open(t.Context(), store.Options{Dir: dir})
+	n.must(store.Create(t.Context(), store.Options{Dir: dir, Now: now}, first))
+	n.store, err = store.Open(t.Context(), store.Options{Dir: dir, Now: now})
 	n.must(err)
 	t.Cleanup(func() { n.store.Close() })
 	master, err := store.CreateMasterKey(filepath.Join(t.TempDir(), "master.key"))
@@ -92,9 +98,9 @@ func newNode(t testing.TB, change func(*wbhttp.Options)) *node {
 	o := wbhttp.Options{
 		Books: n.store, Log: n.store, Names: names{n.store}, Reports: reports{tables}, Vault: secrets{vault},
 		Dispatcher: &router.Dispatcher{Books: n.store, Secrets: secrets{vault}, Upstreams: dialects.Upstreams, Providers: providers,
-			Client: client, Health: router.NewHealth(), Memory: router.NewMemory(), Now: time.Now, Timeouts: router.DefaultTimeouts, Stop: stop},
+			Client: client, Health: router.NewHealth(), Memory: router.NewMemory(), Now: now, Timeouts: router.DefaultTimeouts, Stop: stop},
 		Inbounds: dialects.Inbounds, Providers: slices.Sorted(maps.Keys(dialects.Providers)), OperatorHash: wbhttp.Hash(operatorToken),
-		Now: time.Now, NewID: newID, Logger: slog.New(slog.NewTextHandler(n.log, nil)), Stop: cancel, Version: "test",
+		Now: now, NewID: newID, Logger: slog.New(slog.NewTextHandler(n.log, nil)), Stop: cancel, Version: "test",
 	}
 	if change != nil {
 		change(&o)
