@@ -1,6 +1,9 @@
 package routertest
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"slices"
+)
 
 // Ask is what a scenario asks, in no dialect's words. What is zero is not said.
 type Ask struct {
@@ -43,7 +46,14 @@ type Turn struct {
 	Raw       []json.RawMessage // the items, messages or contents that the client replays
 }
 
-// Media is an image or a document of the user's.
+// shown tells whether a result has more to it than text.
+func (a Ask) shown() bool {
+	return slices.ContainsFunc(a.Turns, func(t Turn) bool {
+		return slices.ContainsFunc(t.Results, func(r Result) bool { return r.Media != nil })
+	})
+}
+
+// Media is an image or a document of the user's, or of a tool's.
 type Media struct {
 	Document bool
 	Type     string
@@ -64,6 +74,7 @@ type Call struct{ ID, Name, Args string }
 type Result struct {
 	ID, Name, Text string
 	Failed         bool
+	Media          []Media // beside its text
 }
 
 // Answer is what a caller has understood of an answer.

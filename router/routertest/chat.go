@@ -27,6 +27,8 @@ func (c chatClient) Write(a Ask, model string) (router.Incoming, error) {
 		return in, nil
 	case a.TopK != 0:
 		return in, unsaid("top_k")
+	case a.shown():
+		return in, unsaid("results of tools that are not text")
 	case a.Budget != 0:
 		return in, unsaid("budgets of reasoning")
 	}

@@ -100,7 +100,7 @@ func (geminiClient) embed(in router.Incoming, a Ask) router.Incoming {
 	return in
 }
 
-func (geminiClient) contents(a Ask) (out []any) {
+func (c geminiClient) contents(a Ask) (out []any) {
 	for _, t := range a.Turns {
 		role, parts := "user", []any{}
 		if t.Assistant {
@@ -118,18 +118,15 @@ func (geminiClient) contents(a Ask) (out []any) {
 			if r.ID != "" {
 				response["id"] = r.ID
 			}
+			if r.Media != nil {
+				response["parts"] = c.media(r.Media)
+			}
 			parts = append(parts, object{"functionResponse": response})
 		}
 		if t.Text != "" {
 			parts = append(parts, object{"text": t.Text})
 		}
-		for _, m := range t.Media {
-			if m.Data != "" {
-				parts = append(parts, object{"inlineData": object{"mimeType": m.Type, "data": m.Data}})
-			} else {
-				parts = append(parts, object{"fileData": object{"mimeType": m.Type, "fileUri": m.URL}})
-			}
-		}
+		parts = append(parts, c.media(t.Media)...)
 		for _, k := range t.Calls {
 			parts = append(parts, object{"functionCall": object{"id": k.ID, "name": k.Name, "args": json.RawMessage(k.Args)}})
 		}
@@ -138,6 +135,17 @@ func (geminiClient) contents(a Ask) (out []any) {
 		}
 	}
 	return out
+}
+
+func (geminiClient) media(all []Media) (parts []any) {
+	for _, m := range all {
+		if m.Data != "" {
+			parts = append(parts, object{"inlineData": object{"mimeType": m.Type, "data": m.Data}})
+		} else {
+			parts = append(parts, object{"fileData": object{"mimeType": m.Type, "fileUri": m.URL}})
+		}
+	}
+	return parts
 }
 
 type geminiAnswer struct {

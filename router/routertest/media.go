@@ -67,6 +67,28 @@ func sees(line string) func(*Session, *Reply) {
 
 const picture = "https://example.com/a.png"
 
+// showing is a conversation in which a tool gave back more than text.
+func showing(m ...Media) Ask {
+	return Ask{Tools: toolbox, Turns: []Turn{{Text: "Weather?"}, {Assistant: true, Calls: []Call{{"call_1", "weather", `{"city":"Oslo"}`}}},
+		{Results: []Result{{ID: "call_1", Name: "weather", Text: "as seen", Media: m}}}}}
+}
+
+// reads checks that the model was given the text of a result and its media.
+func reads(lines ...string) func(*Session, *Reply) {
+	return func(s *Session, r *Reply) {
+		s.Helper()
+		for _, line := range append(lines, "as seen") {
+			if !strings.Contains(r.Text(), line) {
+				s.Errorf("the model read %q, and not %q", r.Text(), line)
+			}
+		}
+		ends(s, r, "stop")
+	}
+}
+
+// seen is what becomes of media in the results of tools.
+var seen = to(Outcome{Refused, "results", "the provider's tools give back text alone"}, chat)
+
 var mediaParts = []Scenario{
 	{Name: "image", Feature: "Images", Ask: Ask{Turns: []Turn{{Text: "What is this?", Media: []Media{{Type: "image/png", Data: pixel}}}}},
 		Check: sees(sandbox.Media("image/png", bytesOf(pixel)))},
@@ -81,4 +103,18 @@ var mediaParts = []Scenario{
 			}
 			return Outcome{}
 		}, Check: sees(sandbox.Media("application/pdf", bytesOf(paper)))},
+	{Name: "image in a result", Feature: "Images in results of tools", Ask: showing(Media{Type: "image/png", Data: pixel}),
+		Outcome: seen, Check: reads(sandbox.Media("image/png", bytesOf(pixel)))},
+	{Name: "images in a result", Ask: showing(Media{Type: "image/png", Data: pixel}, Media{Type: "image/png", Data: pixel}),
+		Outcome: seen, Check: reads(sandbox.Media("image/png", bytesOf(pixel)) + "\n" + sandbox.Media("image/png", bytesOf(pixel)))},
+	{Name: "image by address in a result", For: func(p Pair) bool { return p.In.Dialect() != gemini }, Ask: showing(Media{Type: "image/png", URL: picture}),
+		Outcome: first(seen, to(Outcome{Refused, "results", "Gemini fetches no addresses, and waybill none for it"}, gemini)),
+		Check:   reads(sandbox.MediaURL("image", picture))},
+	{Name: "document in a result", Feature: "Documents in results of tools", Ask: showing(Media{Document: true, Type: "application/pdf", Data: paper}),
+		Outcome: first(seen, func(p Pair) Outcome {
+			if p.Up.Dialect() == gemini && p.In.Dialect() == responses {
+				return Outcome{Approximate, "results", "its name is left out"}
+			}
+			return Outcome{}
+		}), Check: reads(sandbox.Media("application/pdf", bytesOf(paper)))},
 }

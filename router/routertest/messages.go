@@ -107,7 +107,7 @@ func (messagesClient) tools(list []Tool) (out []object) {
 	return out
 }
 
-func (messagesClient) messages(a Ask) (out []any) {
+func (c messagesClient) messages(a Ask) (out []any) {
 	for _, t := range a.Turns {
 		role, blocks := "user", []any{}
 		if t.Assistant {
@@ -118,21 +118,15 @@ func (messagesClient) messages(a Ask) (out []any) {
 		}
 		for _, r := range t.Results {
 			block := object{"type": "tool_result", "tool_use_id": r.ID, "content": r.Text}
+			if r.Media != nil {
+				block["content"] = append([]any{object{"type": "text", "text": r.Text}}, c.media(r.Media)...)
+			}
 			if r.Failed {
 				block["is_error"] = true
 			}
 			blocks = append(blocks, block)
 		}
-		for _, m := range t.Media {
-			kind, source := "image", object{"type": "url", "url": m.URL}
-			if m.Document {
-				kind = "document"
-			}
-			if m.Data != "" {
-				source = object{"type": "base64", "media_type": m.Type, "data": m.Data}
-			}
-			blocks = append(blocks, object{"type": kind, "source": source})
-		}
+		blocks = append(blocks, c.media(t.Media)...)
 		if t.Text != "" {
 			blocks = append(blocks, object{"type": "text", "text": t.Text})
 		}
@@ -144,6 +138,20 @@ func (messagesClient) messages(a Ask) (out []any) {
 		}
 	}
 	return out
+}
+
+func (messagesClient) media(all []Media) (blocks []any) {
+	for _, m := range all {
+		kind, source := "image", object{"type": "url", "url": m.URL}
+		if m.Document {
+			kind = "document"
+		}
+		if m.Data != "" {
+			source = object{"type": "base64", "media_type": m.Type, "data": m.Data}
+		}
+		blocks = append(blocks, object{"type": kind, "source": source})
+	}
+	return blocks
 }
 
 type messagesUsage struct {

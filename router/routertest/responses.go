@@ -80,13 +80,17 @@ func (c responsesClient) Write(a Ask, model string) (router.Incoming, error) {
 	return in, nil
 }
 
-func (responsesClient) items(a Ask) (out []any) {
+func (c responsesClient) items(a Ask) (out []any) {
 	for _, t := range a.Turns {
 		for _, r := range t.Raw {
 			out = append(out, r)
 		}
 		for _, r := range t.Results {
-			out = append(out, object{"type": "function_call_output", "call_id": r.ID, "output": r.Text})
+			item := object{"type": "function_call_output", "call_id": r.ID, "output": r.Text}
+			if r.Media != nil {
+				item["output"] = append([]object{{"type": "input_text", "text": r.Text}}, c.media(r.Media)...)
+			}
+			out = append(out, item)
 		}
 		var parts []object
 		switch {
@@ -95,20 +99,7 @@ func (responsesClient) items(a Ask) (out []any) {
 		case t.Text != "":
 			parts = append(parts, object{"type": "input_text", "text": t.Text})
 		}
-		for _, m := range t.Media {
-			at := m.URL
-			if m.Data != "" {
-				at = "data:" + m.Type + ";base64," + m.Data
-			}
-			switch {
-			case !m.Document:
-				parts = append(parts, object{"type": "input_image", "image_url": at, "detail": "auto"})
-			case m.Data != "":
-				parts = append(parts, object{"type": "input_file", "file_data": at, "filename": "a.pdf"})
-			default:
-				parts = append(parts, object{"type": "input_file", "file_url": at})
-			}
-		}
+		parts = append(parts, c.media(t.Media)...)
 		switch {
 		case parts == nil:
 		case t.System:
@@ -123,6 +114,24 @@ func (responsesClient) items(a Ask) (out []any) {
 		}
 	}
 	return out
+}
+
+func (responsesClient) media(all []Media) (parts []object) {
+	for _, m := range all {
+		at := m.URL
+		if m.Data != "" {
+			at = "data:" + m.Type + ";base64," + m.Data
+		}
+		switch {
+		case !m.Document:
+			parts = append(parts, object{"type": "input_image", "image_url": at, "detail": "auto"})
+		case m.Data != "":
+			parts = append(parts, object{"type": "input_file", "file_data": at, "filename": "a.pdf"})
+		default:
+			parts = append(parts, object{"type": "input_file", "file_url": at})
+		}
+	}
+	return parts
 }
 
 type responsesItem struct {
@@ -254,7 +263,7 @@ func (responsesClient) Fault(status int, body []byte) (*Fault, error) {
 func (responsesClient) Type(int) string { return "" }
 
 func (responsesClient) Field(name string) string {
-	words := map[string]string{"media": "input", "messages": "input", "response_format": "text", "reasoning_effort": "reasoning",
+	words := map[string]string{"media": "input", "messages": "input", "results": "input", "response_format": "text", "reasoning_effort": "reasoning",
 		"max_completion_tokens": "max_output_tokens", "verbosity": "text.verbosity"}
 	if word, ok := words[name]; ok {
 		return word

@@ -81,7 +81,7 @@ func loop(kind, words string, thoughts bool) func(*Session) {
 		r.whole(s)
 		r.warned(s, "")
 		calls("weather", "time")(s, r)
-		results := []Result{{r.Calls[0].ID, "weather", "[[sandbox call=time " + words + "]]", false}, {r.Calls[1].ID, "time", "noon", false}}
+		results := []Result{{ID: r.Calls[0].ID, Name: "weather", Text: "[[sandbox call=time " + words + "]]"}, {ID: r.Calls[1].ID, Name: "time", Text: "noon"}}
 		ask.Turns = append(ask.Turns, Turn{Assistant: true, Raw: r.Turn}, Turn{Results: results})
 		made := s.upstream(r).got()
 		r = s.Do(ask, kind)
@@ -90,7 +90,7 @@ func loop(kind, words string, thoughts bool) func(*Session) {
 		calls("time")(s, r)
 		s.sealed(r, made)
 		made = s.upstream(r).got()
-		ask.Turns = append(ask.Turns, Turn{Assistant: true, Raw: r.Turn}, Turn{Results: []Result{{r.Calls[0].ID, "time", "it is " + odd, false}}})
+		ask.Turns = append(ask.Turns, Turn{Assistant: true, Raw: r.Turn}, Turn{Results: []Result{{ID: r.Calls[0].ID, Name: "time", Text: "it is " + odd}}})
 		r = s.Do(ask, kind)
 		r.whole(s)
 		r.warned(s, "")
@@ -145,7 +145,7 @@ var toolUse = []Scenario{
 		For:     func(p Pair) bool { return p.In.Dialect() == messages || p.In.Dialect() == gemini }},
 	{Name: "history from elsewhere", Run: func(s *Session) {
 		k := Call{"call_1", "weather", `{"city":"Oslo"}`}
-		r := s.Do(Ask{Tools: toolbox, Turns: []Turn{{Text: "Weather?"}, {Assistant: true, Calls: []Call{k}}, {Results: []Result{{"call_1", "weather", "sunny", false}}}, {Text: question}}}, modelAny)
+		r := s.Do(Ask{Tools: toolbox, Turns: []Turn{{Text: "Weather?"}, {Assistant: true, Calls: []Call{k}}, {Results: []Result{{ID: "call_1", Name: "weather", Text: "sunny"}}}, {Text: question}}}, modelAny)
 		r.whole(s)
 		ends(s, r, "stop")
 		sends("sunny", "Oslo")(s, r)
@@ -187,7 +187,7 @@ func failedResult(s *Session) {
 	r := s.Do(ask, modelAny)
 	r.whole(s)
 	calls("weather")(s, r)
-	ask.Turns = append(ask.Turns, Turn{Assistant: true, Raw: r.Turn}, Turn{Results: []Result{{r.Calls[0].ID, "weather", "no such city", true}}})
+	ask.Turns = append(ask.Turns, Turn{Assistant: true, Raw: r.Turn}, Turn{Results: []Result{{ID: r.Calls[0].ID, Name: "weather", Text: "no such city", Failed: true}}})
 	r = s.Do(ask, modelAny)
 	r.whole(s)
 	word, field := "result of weather", s.In.Field("results")
