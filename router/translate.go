@@ -53,10 +53,22 @@ func (t *Translated) able() error {
 		return nil
 	}
 	for _, turn := range t.Messages {
-		for _, p := range turn.Parts {
-			if p.Kind == KindImage {
-				return t.CannotPart(p)
-			}
+		if p := imageIn(turn.Parts); p != nil {
+			return t.CannotPart(*p)
+		}
+	}
+	return nil
+}
+
+// imageIn is the first image among parts, or in the result of a tool among them.
+func imageIn(parts []Part) *Part {
+	for i := range parts {
+		p := &parts[i]
+		if p.Kind == KindResult {
+			p = imageIn(p.Parts)
+		}
+		if p != nil && p.Kind == KindImage {
+			return p
 		}
 	}
 	return nil
