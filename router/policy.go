@@ -109,13 +109,11 @@ const (
 	GoalReliability Goal = "reliability"
 )
 
-// DefaultSettings are those of an org without a policy.
+// DefaultSettings are those of an org without a policy. Its timeouts are the node's.
 var DefaultSettings = Settings{
 	Credentials: BYOKFirst, PaidFallback: new(bool), MaxAttempts: 3,
 	RetryOn: []Class{ClassRateLimited, ClassOverloaded, ClassServerError, ClassTimeout, ClassConnection, ClassCredential},
 	OnAbort: AbortDrain,
-	Timeouts: Deadlines{Connect: Duration(5 * time.Second), FirstByte: Duration(time.Minute), Idle: Duration(time.Minute),
-		Total: Duration(10 * time.Minute)},
 }
 
 // String writes the duration as documents do.
