@@ -60,6 +60,10 @@ type Request struct {
 	Budget   *int64 // reasoning in tokens, where the caller's dialect has budgets: 0 for none, −1 for as the model likes
 	Thoughts bool   // the caller wants to read what the model thinks, as far as the provider shows it
 
+	// LongWrites says that whatever the call has its provider write into the prompt cache is to live there for the longer of
+	// two lifetimes. Answers of Chat Completions count what was written and do not say for how long.
+	LongWrites bool
+
 	Embed *Embed // of EndpointEmbed
 
 	// Extra names the fields of the body that have no canonical form. A leg in the caller's own dialect

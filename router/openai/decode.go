@@ -23,6 +23,8 @@ type decoding struct {
 	answering     bool           // the latest turn holds the results of tools and nothing else
 	function      router.Part    // the latest call in the deprecated form, which has no id
 	hinted        map[string]int // the place among the hints of members of messages, by name
+	explicit      bool           // nothing is cached but up to breakpoints
+	lives         [2]int         // how many breakpoints there are of the shorter and of the longer lifetime
 }
 
 // field reads one member of the request.
@@ -94,6 +96,9 @@ func (d *decoding) control(name string, v gjson.Result) (fault *router.FieldErro
 		r.Effort, fault = router.StringField(name, v)
 	case "verbosity":
 		r.Verbosity, fault = router.StringField(name, v)
+	case "prompt_cache_options":
+		d.explicit = v.Get("mode").Str == "explicit"
+		d.unknown(name, "", v)
 	default:
 		d.unknown(name, "", v)
 	}
@@ -113,6 +118,7 @@ func (d *decoding) settle() *router.FieldError {
 		r.OutputCap = d.tokensCap
 		d.rename("max_completion_tokens", "max_tokens")
 	}
+	r.LongWrites = d.explicit && d.lives[0] == 0 && d.lives[1] > 0
 	if len(r.Tools) > 0 {
 		return nil
 	}

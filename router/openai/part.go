@@ -66,9 +66,17 @@ func (d *decoding) part(at string, v gjson.Result) (router.Part, *router.FieldEr
 // beside sorts what a part has beside its type and its payload.
 func (d *decoding) beside(at, kind string, v gjson.Result) {
 	v.ForEach(func(key, m gjson.Result) bool {
-		if key.Str != "type" && key.Str != kind {
-			d.unknown(key.Str, at+".", m)
+		switch key.Str {
+		case "type", kind:
+			return true
+		case "prompt_cache_breakpoint":
+			life := 0 // 30 minutes
+			if m.Get("ttl").Str == "12h" {
+				life = 1
+			}
+			d.lives[life]++
 		}
+		d.unknown(key.Str, at+".", m)
 		return true
 	})
 }

@@ -8,7 +8,8 @@ import (
 
 // readUsage maps OpenAI's convention: prompt_tokens includes what was read from and written to the cache, and
 // completion_tokens includes reasoning. The count of written tokens is called unadjusted, so the parts may
-// exceed their total.
+// exceed their total. It is not split by lifetime, as Responses splits it: written for longer counts as such only where the
+// request asks for nothing else.
 func (d *decoder) readUsage(u gjson.Result) {
 	if !u.IsObject() {
 		return
@@ -44,5 +45,8 @@ func (d *decoder) readUsage(u gjson.Result) {
 	}
 	d.usage = next.Clamped()
 	d.usage.Input = max(0, d.usage.Input-d.usage.CacheRead-d.usage.CacheWrite)
+	if d.long {
+		d.usage.CacheWrite, d.usage.CacheWriteLong = 0, d.usage.CacheWrite
+	}
 	d.reported = true
 }
