@@ -2,6 +2,7 @@ package gemini
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"waybill/ledger"
@@ -109,18 +110,26 @@ func TestMeasure(t *testing.T) {
 	if u, final := m.Usage(); err != nil || steps[0].Tokens != 31 || !steps[0].Content || steps[0].Finish != router.FinishStop || !m.Whole() || !final || u != (ledger.Usage{}) {
 		t.Errorf("%+v %v", steps, err)
 	}
-	m = measure{}
+	m = measure{wanted: 2}
 	steps, err = m.Body([]byte(`{"embeddings":[{"values":[0.25,-1]},{"values":[]}]}`), nil)
 	if _, final := m.Usage(); err != nil || final || len(steps) != 2 || steps[0].Vector[1] != -1 || steps[1].Index != 1 || steps[1].Finish != router.FinishStop {
 		t.Errorf("%+v %v", steps, err)
 	}
-	m = measure{}
+	m = measure{wanted: 1}
 	steps, err = m.Body([]byte(`{"embedding":{"values":[1]},"usageMetadata":{"promptTokenCount":4}}`), nil)
 	if u, final := m.Usage(); err != nil || !final || u != (ledger.Usage{Input: 4}) || len(steps) != 1 {
 		t.Errorf("%+v %v", steps, err)
 	}
-	m = measure{}
-	if _, err = m.Body([]byte(`{}`), nil); err == nil || m.Whole() {
-		t.Error("nothing is no answer")
+	for _, tt := range []struct {
+		wanted int
+		body   string
+	}{
+		{0, `{}`}, {1, `{}`}, {0, `{"embedding":{"values":[1]}}`}, {1, `{"totalTokens":3}`},
+		{2, `{"embeddings":[{"values":[1]}]}`}, {2, `{"embeddings":[` + strings.Repeat("0,", 1<<16) + `0]}`},
+	} {
+		m := measure{wanted: tt.wanted}
+		if steps, err := m.Body([]byte(tt.body), nil); err == nil || cap(steps) > 16 {
+			t.Errorf("%.40s is no answer to %d texts: %d steps", tt.body, tt.wanted, len(steps))
+		}
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tidwall/gjson"
-
 	"waybill/router"
 )
 
@@ -101,7 +99,18 @@ type conversing struct {
 	calls    []sent         // of the model's latest turn
 	places   map[string]int // of those by the caller's ids
 	thoughts string         // where reasoning was left out first
-	detail   bool           // the caller was told of what is left out of media
+	told     map[string]bool
+}
+
+// warn tells of a loss, the first of its kind: a conversation may have hundreds.
+func (w *conversing) warn(field, what string) {
+	if w.told == nil {
+		w.told = map[string]bool{}
+	}
+	if !w.told[what] {
+		w.told[what] = true
+		w.t.Warnings = append(w.t.Warnings, field+": "+what)
+	}
 }
 
 // sent is a call as it was written.
@@ -157,38 +166,6 @@ func (w *conversing) written(i int, m router.Message) error {
 	return nil
 }
 
-// remembered writes a turn as Gemini said it, if all the calls of the caller's turn are in it.
-func (w *conversing) remembered(m router.Message) bool {
-	said := w.t.Remembered(m)
-	if said == nil {
-		return false
-	}
-	var own []sent
-	gjson.ParseBytes(said).ForEach(func(_, p gjson.Result) bool {
-		if call := p.Get("functionCall"); call.Exists() {
-			own = append(own, sent{own: call.Get("id").String(), name: call.Get("name").String()})
-		}
-		return true
-	})
-	n := 0
-	for _, p := range m.Parts {
-		if p.Kind != router.KindCall {
-			continue
-		}
-		if n == len(own) || own[n].name != p.Name {
-			return false
-		}
-		own[n].id = p.ID
-		n++
-	}
-	if n != len(own) {
-		return false
-	}
-	w.calls = append(w.calls, own...)
-	w.contents = append(w.contents, content{"model", json.RawMessage(said)})
-	return true
-}
-
 // args are a call's arguments, which are an object here. What a model wrote that is none cannot be said.
 func (w *conversing) args(p router.Part) json.RawMessage {
 	args := strings.TrimSpace(p.Text)
@@ -196,7 +173,7 @@ func (w *conversing) args(p router.Part) json.RawMessage {
 		args = "{}"
 	}
 	if doc, err := router.Document([]byte(args)); err != nil || !doc.IsObject() {
-		w.t.Warnings = append(w.t.Warnings, p.Field+": its arguments are not a JSON object and were sent as an empty one")
+		w.warn(p.Field, "its arguments are not a JSON object and were sent as an empty one")
 		return json.RawMessage("{}")
 	}
 	return json.RawMessage(args)
@@ -306,9 +283,8 @@ func (w *conversing) media(p router.Part) (part, error) {
 	case m.Type == "":
 		return part{}, &router.FieldError{Field: p.Field, Reason: "its media type must be given at " + w.t.Model.Name}
 	}
-	if !w.detail && (m.Name != "" || m.Detail != "" && m.Detail != "auto") {
-		w.detail = true
-		w.t.Warnings = append(w.t.Warnings, p.Field+": its name or detail left out, there is no place for them at "+w.t.Model.Name)
+	if m.Name != "" || m.Detail != "" && m.Detail != "auto" {
+		w.warn(p.Field, "its name or detail left out, there is no place for them at "+w.t.Model.Name)
 	}
 	return part{Inline: &blob{m.Type, m.Data}}, nil
 }

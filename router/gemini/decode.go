@@ -2,6 +2,7 @@ package gemini
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -85,7 +86,11 @@ func (d *decoding) field(name, field string, v gjson.Result) (fault *router.Fiel
 
 func (d *decoding) extra(field string) { d.req.Extra = append(d.req.Extra, field) }
 
+// hint notes a harmless loss: the first place of each kind, for a conversation may have hundreds.
 func (d *decoding) hint(field, reason string) {
+	if slices.ContainsFunc(d.req.Hints, func(h router.FieldError) bool { return h.Reason == reason }) {
+		return
+	}
 	d.req.Hints = append(d.req.Hints, router.FieldError{Field: field, Reason: reason})
 }
 

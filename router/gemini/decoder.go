@@ -68,13 +68,16 @@ func (d *decoder) candidates(doc gjson.Result, steps []router.Chunk) ([]router.C
 	if e := doc.Get("error"); e.Exists() && e.Type != gjson.Null {
 		return steps, d.Refusal(0, doc)
 	}
-	d.readUsage(doc.Get("usageMetadata"))
+	told := d.readUsage(doc.Get("usageMetadata"))
 	before := len(steps)
 	var err error
 	doc.Get("candidates").ForEach(func(_, v gjson.Result) bool {
 		steps, err = d.candidate(v, steps)
 		return err == nil
 	})
+	if len(steps) > before && !told {
+		d.reported = false // what was told before leaves out what was said since
+	}
 	if err != nil || len(steps) > before || d.answers.Any() {
 		return steps, err
 	}
@@ -204,10 +207,10 @@ func tierOf(traffic string) string {
 
 // readUsage maps Gemini's convention: promptTokenCount includes what was read from the cache and leaves out
 // what tools brought in, and candidatesTokenCount leaves out the thoughts, which are billed as output. In a
-// stream each report is the total so far, so that the last one counts.
-func (d *decoder) readUsage(u gjson.Result) {
-	if !u.IsObject() || u.Raw == "{}" {
-		return
+// stream each report is the total so far, so that the last one counts. One without any count, of the tier alone, is none.
+func (d *decoder) readUsage(u gjson.Result) (told bool) {
+	if !u.Get("promptTokenCount").Exists() && !u.Get("candidatesTokenCount").Exists() && !u.Get("totalTokenCount").Exists() {
+		return false
 	}
 	n := ledger.Usage{
 		Input:     u.Get("promptTokenCount").Int(),
@@ -219,6 +222,7 @@ func (d *decoder) readUsage(u gjson.Result) {
 	n.Input = max(0, n.Input+tools-n.CacheRead)
 	n.Output, n.Reasoning = n.Output+thoughts, thoughts
 	d.usage, d.reported = n, true
+	return true
 }
 
 // Turn is the parts of the first candidate as a JSON list, if one of them is sealed.

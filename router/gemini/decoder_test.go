@@ -25,6 +25,29 @@ func TestOddUsage(t *testing.T) {
 	}
 }
 
+// A report of no count is none, and one that later content has overtaken is not final.
+func TestNoUsage(t *testing.T) {
+	const said, done = `"candidates":[{"content":{"parts":[{"text":"a"}]}}]`, `"candidates":[{"content":{"parts":[{"text":"b"}]},"finishReason":"STOP"}]`
+	const some = `"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":1,"totalTokenCount":4}`
+	for _, tt := range []struct {
+		frames []string
+		used   ledger.Usage
+		final  bool
+	}{
+		{[]string{`{` + done + `,"usageMetadata":{"trafficType":"ON_DEMAND"}}`}, ledger.Usage{}, false},
+		{[]string{`{` + said + `,` + some + `}`, `{` + done + `}`}, ledger.Usage{Input: 3, Output: 1}, false},
+		{[]string{`{` + said + `}`, `{` + done + `,` + some + `}`}, ledger.Usage{Input: 3, Output: 1}, true},
+		{[]string{`{` + said + `}`, `{` + done + `}`, `{` + some + `}`}, ledger.Usage{Input: 3, Output: 1}, true},
+		{[]string{`{` + done + `,` + some + `}`, `{"usageMetadata":{"trafficType":"ON_DEMAND"}}`}, ledger.Usage{Input: 3, Output: 1}, true},
+	} {
+		var d decoder
+		hear(t, &d, tt.frames...)
+		if u, final := d.Usage(); u != tt.used || final != tt.final || !d.Whole() {
+			t.Errorf("%q: %+v %t", tt.frames, u, final)
+		}
+	}
+}
+
 func TestFinishReasons(t *testing.T) {
 	for native, want := range map[string]router.Finish{
 		"STOP": router.FinishStop, "MAX_TOKENS": router.FinishLength, "CONTINUATION": router.FinishLength,

@@ -8,7 +8,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/tidwall/gjson"
 
 	"waybill/ledger"
 	"waybill/router"
@@ -21,6 +24,7 @@ func TestFromOpenAPI(t *testing.T) {
 		`{"type":"STRING","nullable":true}`: `{"type":["string","null"]}`,
 		`{"type":"OBJECT"}`:                 `{"type":"object"}`,
 		`{"type":"TYPE_UNSPECIFIED"}`:       `{}`,
+		`{"brand\"new\"":1}`:                `{"brand\"new\"":1}`,
 		`{"type":"STRING","format":"enum","enum":["A","B"],"nullable":true}`:                                                          `{"type":["string","null"],"enum":["A","B",null]}`,
 		`{"type":"ARRAY","items":{"type":"INTEGER"},"min_items":"2"}`:                                                                 `{"items":{"type":"integer"},"minItems":2,"type":"array"}`,
 		`{"anyOf":[{"type":"STRING"},{"type":"NUMBER"}],"nullable":true}`:                                                             `{"anyOf":[{"type":"string"},{"type":"number"},{"type":"null"}]}`,
@@ -38,6 +42,20 @@ func TestExtraAndHints(t *testing.T) {
 	r := decode(t, `{"contents":[{"parts":[{"text":"x","videoMetadata":{}}]}],"tools":[{"google_search":{}},{"functionDeclarations":[{"name":"f","response":{}}]}],
 		"safetySettings":[],"cachedContent":"c","labels":{},"store":false,"continuationToken":"t","generationConfig":{"responseModalities":["TEXT"],"audioTimestamp":false,"responseLogprobs":true,"speechConfig":{}},
 		"toolConfig":{"functionCallingConfig":{"mode":"VALIDATED"},"retrievalConfig":{}}}`)
+	media := decode(t, `{"contents":[{"parts":[{"inlineData":{"mimeType":"image/png","data":"AA==","brandNew":1}},
+		{"functionResponse":{"name":"f","response":{},"parts":[{"inlineData":{"mimeType":"image/png","data":"AA=="},"brandNew":1},{"other":1}]}}]},
+		{"role":"model","parts":[{"text":"a","thoughtSignature":"c2VhbA=="},{"functionCall":{"name":"f"},"thoughtSignature":"c2VhbA=="},{"text":"t","thought":true,"thoughtSignature":"c2VhbA=="}]}]}`)
+	if want := []string{"contents[0].parts[0].inlineData.brandNew", "contents[0].parts[1].functionResponse.parts[0].brandNew", "contents[0].parts[1].functionResponse.parts[1].other"}; !slices.Equal(media.Extra, want) {
+		t.Errorf("%q", media.Extra)
+	}
+	if len(media.Hints) != 1 || media.Hints[0].Field != "contents[1].parts[0].thoughtSignature" {
+		t.Errorf("%q", media.Hints)
+	}
+	for _, seal := range []string{router.MintSeal("r"), unsealed, unsealedInBase64} {
+		if r := decode(t, `{"contents":[{"role":"model","parts":[{"functionCall":{"name":"f"},"thoughtSignature":"`+seal+`"}]}]}`); len(r.Hints) > 0 {
+			t.Errorf("%q", r.Hints)
+		}
+	}
 	if want := []string{"tools[0].google_search", "cachedContent", "continuationToken", "generationConfig.responseLogprobs", "generationConfig.speechConfig", "toolConfig.retrievalConfig"}; !slices.Equal(r.Extra, want) {
 		t.Errorf("%q", r.Extra)
 	}
@@ -50,6 +68,22 @@ func TestExtraAndHints(t *testing.T) {
 	}
 	if p := r.Messages[0].Parts[0]; p.Kind != "videoMetadata" || p.Field != "contents[0].parts[0]" || len(p.Raw) == 0 {
 		t.Errorf("%+v", p)
+	}
+}
+
+// A function failed if it says how. Many have the word in every response.
+func TestOutcome(t *testing.T) {
+	for response, want := range map[string]struct {
+		said   string
+		failed bool
+	}{
+		`{}`: {"{}", false}, `{"output":"a"}`: {"a", false}, `{"output":{"a":1}}`: {`{"a":1}`, false}, `{"result":1}`: {`{"result":1}`, false},
+		`{"error":"a"}`: {"a", true}, `{"error":{"a":1}}`: {`{"a":1}`, true}, `{"error":"a","output":1}`: {`{"error":"a","output":1}`, true},
+		`{"error":null}`: {`{"error":null}`, false}, `{"error":"","output":1}`: {`{"error":"","output":1}`, false}, `{"ok":true,"error":false}`: {`{"ok":true,"error":false}`, false},
+	} {
+		if said, failed := outcome(document(t, response)); said != want.said || failed != want.failed {
+			t.Errorf("%s: %s %t", response, said, failed)
+		}
 	}
 }
 
@@ -98,6 +132,9 @@ func TestUpstreamEndpoints(t *testing.T) {
 			_, _ = io.WriteString(w, "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]},\"finishReason\":\"STOP\"}]}\r\n\r\n")
 		case bytes.HasSuffix([]byte(r.URL.Path), []byte(":countTokens")):
 			_, _ = io.WriteString(w, `{"totalTokens":3}`)
+		case bytes.HasSuffix([]byte(r.URL.Path), []byte(":batchEmbedContents")):
+			n := len(gjson.GetBytes(b, "requests").Array())
+			_, _ = io.WriteString(w, `{"embeddings":[`+strings.Repeat(`{"values":[1]},`, n-1)+`{"values":[1]}]}`)
 		default:
 			_, _ = io.WriteString(w, `{"embedding":{"values":[1]}}`)
 		}

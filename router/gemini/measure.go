@@ -2,6 +2,7 @@ package gemini
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/tidwall/gjson"
 
@@ -12,6 +13,7 @@ import (
 // measure reads answers that are neither conversation nor streamed: counts of tokens, and vectors.
 type measure struct {
 	decoder
+	wanted  int // vectors; 0 where tokens are counted
 	vectors int
 	counts  bool
 }
@@ -33,7 +35,7 @@ func (m *measure) Body(body []byte, steps []router.Chunk) ([]router.Chunk, error
 		return steps, m.Refusal(0, doc)
 	}
 	m.readUsage(doc.Get("usageMetadata"))
-	if n := doc.Get("totalTokens"); n.Type == gjson.Number {
+	if n := doc.Get("totalTokens"); m.wanted == 0 && n.Type == gjson.Number {
 		m.counts = true
 		return append(steps, router.Chunk{Content: true, Tokens: max(0, n.Int()), Finish: router.FinishStop}), nil
 	}
@@ -42,10 +44,13 @@ func (m *measure) Body(body []byte, steps []router.Chunk) ([]router.Chunk, error
 	}
 	doc.Get("embeddings").ForEach(func(_, v gjson.Result) bool {
 		steps = append(steps, m.vector(v))
-		return true
+		return m.vectors <= m.wanted
 	})
-	if m.vectors == 0 {
-		return steps, errors.New("the answer has neither a count nor a vector")
+	switch {
+	case m.wanted == 0:
+		return steps, errors.New("the answer has no count")
+	case m.vectors != m.wanted:
+		return steps, fmt.Errorf("the answer does not have a vector for each of %d texts", m.wanted)
 	}
 	steps[len(steps)-1].Finish = router.FinishStop
 	return steps, nil

@@ -17,7 +17,7 @@ func fromOpenAPI(field string, v gjson.Result) (json.RawMessage, *router.FieldEr
 	if !v.IsObject() {
 		return nil, wrong(field, "must be a schema")
 	}
-	o := openapi{at: field, out: router.NewObject(len(v.Raw) + 16)}
+	o := openapi{out: router.NewObject(len(v.Raw) + 16)}
 	if fault := members(v, field+".", o.keyword); fault != nil {
 		return nil, fault
 	}
@@ -26,7 +26,6 @@ func fromOpenAPI(field string, v gjson.Result) (json.RawMessage, *router.FieldEr
 
 // openapi is one schema being rewritten.
 type openapi struct {
-	at         string
 	out        *router.Object
 	kind       string
 	nullable   bool
@@ -38,7 +37,9 @@ type openapi struct {
 func (o *openapi) keyword(name, field string, v gjson.Result) *router.FieldError {
 	switch name {
 	case "type":
-		o.kind = strings.ToLower(v.String())
+		kind, fault := str(field, v)
+		o.kind = strings.ToLower(kind)
+		return fault
 	case "nullable":
 		o.nullable = v.Bool()
 	case "enum":
@@ -76,7 +77,7 @@ func (o *openapi) keyword(name, field string, v gjson.Result) *router.FieldError
 		}
 		o.out.Raw(name, v.Raw)
 	default: // title, description, default, pattern, required are JSON Schema's own
-		o.out.Raw(strings.Trim(router.Quote(name), `"`), v.Raw)
+		o.out.Member(router.Quote(name), v.Raw)
 	}
 	if name == "properties" {
 		return o.writeProperties(field)

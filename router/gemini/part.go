@@ -64,11 +64,23 @@ func (d *decoding) part(turn string, i int, v gjson.Result) (router.Part, *route
 		return router.Part{}, wrong(here()+".text", "must be a string")
 	case p.signature.Exists() && p.signature.Type != gjson.String:
 		return router.Part{}, wrong(here()+".thoughtSignature", "must be a string")
-	case p.kind == "" && p.other == "" && !p.thought:
+	}
+	if !p.thought { // of which those who leave it out tell themselves
+		d.sealed(here, p.signature.Str)
+	}
+	if p.kind == "" && p.other == "" && !p.thought {
 		return router.Part{Kind: router.KindText, Text: p.text.Str, Signature: standard(p.signature.Str)}, nil
 	}
 	out := router.Part{Raw: json.RawMessage(v.Raw), Field: here(), Signature: standard(p.signature.Str)}
 	return d.special(p, out)
+}
+
+// sealed notes a seal of Gemini's, which only Gemini opens. One of ours, or the word for none, seals nothing.
+func (d *decoding) sealed(here func() string, seal string) {
+	if seal == "" || seal == unsealed || standard(seal) == unsealedInBase64 || router.IsMinted(standard(seal)) {
+		return
+	}
+	d.hint(here()+".thoughtSignature", "what the model thought is sealed for its own provider")
 }
 
 // special reads a part that is not plain text.
@@ -87,7 +99,7 @@ func (d *decoding) special(p piece, out router.Part) (router.Part, *router.Field
 	case "functionResponse":
 		return d.result(out, p.data)
 	case "inlineData", "fileData":
-		return media(out, p.kind, p.data)
+		return d.media(out, p.kind, p.data)
 	}
 	out.Kind = router.Kind(p.kind)
 	return out, nil
@@ -163,19 +175,18 @@ func (d *decoding) result(out router.Part, v gjson.Result) (router.Part, *router
 	out.Failed = failed
 	out.Parts = []router.Part{router.Text(said)}
 	fault = each(parts, partsAt, func(i int, p gjson.Result) *router.FieldError {
-		inner := router.Part{Raw: json.RawMessage(p.Raw), Field: item(partsAt, i)}
-		kind := "inlineData"
-		data := member(p, kind)
-		if !data.Exists() {
-			kind, data = "fileData", member(p, "fileData")
-		}
-		if !data.Exists() {
-			inner.Kind = "functionResponsePart"
-		} else if inner, fault = media(inner, kind, data); fault != nil {
+		inner := router.Part{Kind: "functionResponsePart", Raw: json.RawMessage(p.Raw), Field: item(partsAt, i)}
+		fault := members(p, inner.Field+".", func(name, field string, v gjson.Result) (fault *router.FieldError) {
+			switch {
+			case name != "inlineData" && name != "fileData" || inner.Media != nil:
+				d.extra(field)
+			default:
+				inner, fault = d.media(inner, name, v)
+			}
 			return fault
-		}
+		})
 		out.Parts = append(out.Parts, inner)
-		return nil
+		return fault
 	})
 	return out, fault
 }
@@ -190,11 +201,17 @@ func outcome(response gjson.Result) (said string, failed bool) {
 		name, only = key.Str, v
 		return fields < 2
 	})
-	failed = response.Get("error").Exists()
+	switch fault := response.Get("error"); fault.Type { // many functions say so when nothing was wrong, too
+	case gjson.Null, gjson.False:
+	case gjson.String:
+		failed = fault.Str != ""
+	default:
+		failed = true
+	}
 	switch {
 	case fields == 0:
 		return "{}", false
-	case fields > 1 || name != "output" && name != "error":
+	case fields > 1 || name != "output" && (name != "error" || !failed):
 		return response.Raw, failed
 	case only.Type == gjson.String:
 		return only.Str, failed
@@ -224,7 +241,7 @@ func (d *decoding) answered(id, name string) string {
 }
 
 // media reads bytes in the request, or where they are.
-func media(out router.Part, kind string, v gjson.Result) (router.Part, *router.FieldError) {
+func (d *decoding) media(out router.Part, kind string, v gjson.Result) (router.Part, *router.FieldError) {
 	at := out.Field + "." + kind
 	m := &router.Media{}
 	var uri string
@@ -238,6 +255,8 @@ func media(out router.Part, kind string, v gjson.Result) (router.Part, *router.F
 			uri, fault = str(field, v)
 		case "displayName":
 			m.Name, fault = str(field, v)
+		default:
+			d.extra(field)
 		}
 		return fault
 	})

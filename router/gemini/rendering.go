@@ -21,11 +21,13 @@ type rendering struct {
 // answer is what is known of one of the answers.
 type answer struct {
 	begun  bool
-	said   bool // something that the caller can read
-	sealed bool // its first call has been written
-	calls  []spoken
+	said   bool      // something that the caller can read
+	sealed bool      // its first call has been written
+	calls  []*spoken // not yet written
 	finish router.Finish
 	fault  string // why a call could not be written
+
+	growing map[int]*spoken // of each place among the calls the one that takes its pieces
 }
 
 // spoken is a function call whose arguments come in pieces. Gemini has calls whole.
@@ -33,6 +35,7 @@ type spoken struct {
 	n        int // its place among the answer's calls
 	id, name string
 	args     []byte
+	partial  bool // its arguments have been found not to be whole before the answer's end
 }
 
 func (w *rendering) answer(index int) *answer {
@@ -83,24 +86,29 @@ func (w *rendering) parts(a *answer, c router.Chunk) (b []byte) {
 
 // hear takes a piece of a call. Pieces of calls side by side may come in turns.
 func (a *answer) hear(c router.Chunk) {
-	for i := range a.calls {
-		if a.calls[i].n == c.Call && c.CallID == "" {
-			a.calls[i].args = append(a.calls[i].args, c.Text...)
-			return
-		}
+	if s := a.growing[c.Call]; s != nil && c.CallID == "" {
+		s.args = append(s.args, c.Text...)
+		return
 	}
 	if c.CallID == "" && c.Name == "" {
 		return // white space behind a call that is whole
 	}
-	a.calls = append(a.calls, spoken{n: c.Call, id: c.CallID, name: c.Name, args: []byte(c.Text)})
-	a.said = true
+	s := &spoken{n: c.Call, id: c.CallID, name: c.Name, args: []byte(c.Text)}
+	if a.growing == nil {
+		a.growing = map[int]*spoken{}
+	}
+	a.calls, a.growing[c.Call], a.said = append(a.calls, s), s, true
 }
 
 // whole writes the calls that are known to be whole; with the answer's finish reason that is all of them. One whose
-// arguments are no object cannot be written: it is told at the end.
+// arguments are no object cannot be written: it is told at the end. What follows a call is the sign that it may be whole. If
+// it is not, it is not looked at again before the end, for its pieces may be many.
 func (w *rendering) whole(a *answer, b []byte) []byte {
 	for len(a.calls) > 0 {
-		s := &a.calls[0]
+		s := a.calls[0]
+		if s.partial && a.finish == "" {
+			return b
+		}
 		args := strings.TrimSpace(string(s.args))
 		if args == "" && a.finish != "" {
 			args = "{}"
@@ -110,11 +118,15 @@ func (w *rendering) whole(a *answer, b []byte) []byte {
 		case err == nil && doc.IsObject():
 			b = w.appendCall(open(b), a, s, args)
 		case a.finish == "":
+			s.partial = true
 			return b
 		default:
 			a.fault = "the arguments of the call of " + s.name + " are not a JSON object: " + strings.ToValidUTF8(args[:min(len(args), 500)], "")
 		}
 		a.calls = a.calls[1:]
+		if a.growing[s.n] == s {
+			delete(a.growing, s.n)
+		}
 	}
 	return b
 }

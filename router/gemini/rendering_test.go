@@ -40,12 +40,34 @@ func TestRenderingEnds(t *testing.T) {
 			{Kind: router.KindCall, Text: "1}"}, {Kind: router.KindCall, Call: 1, Text: `{}`}, said, {Finish: router.FinishTool}},
 			`{"candidates":[{"content":{"parts":[{"functionCall":{"id":"c","name":"f","args":{"a":1}},"thoughtSignature":"` + router.MintSeal("r") +
 				`"},{"functionCall":{"id":"d","name":"g","args":{}}},{"text":"Hi"}],"role":"model"},"finishReason":"STOP","index":0}]`},
+		{"a call that was not whole when text followed", []router.Chunk{called, said, {Kind: router.KindCall, Text: "1}"}, said, {Finish: router.FinishTool}},
+			`{"candidates":[{"content":{"parts":[{"text":"Hi"},{"text":"Hi"},{"functionCall":{"id":"c","name":"f","args":{"a":1}},"thoughtSignature":"` + router.MintSeal("r") +
+				`"}],"role":"model"},"finishReason":"STOP","index":0}]`},
 		{"side by side", []router.Chunk{{Index: 1, Kind: router.KindText, Text: "b", Content: true, Finish: router.FinishStop}, {Kind: router.KindText, Text: "a", Content: true, Finish: router.FinishStop}},
 			`{"candidates":[{"content":{"parts":[{"text":"a"}],"role":"model"},"finishReason":"STOP","index":0},{"content":{"parts":[{"text":"b"}],"role":"model"},"finishReason":"STOP","index":1}]`},
 	} {
 		if got := render(tt.steps...); got != tt.want+tail {
 			t.Errorf("%s:\ngot  %s\nwant %s", tt.name, got, tt.want+tail)
 		}
+	}
+}
+
+// What a call needs grows with its own length alone, not with the text that follows it: it is read through when something
+// follows, and once more at the answer's end.
+func TestOpenCallsCostTheirLength(t *testing.T) {
+	allocated := func(pieces int) float64 {
+		return testing.AllocsPerRun(3, func() {
+			w := rendering{req: &router.Request{}}
+			w.Chunk(router.Chunk{Kind: router.KindCall, CallID: "c", Name: "f", Text: `{"a":"`, Content: true})
+			for range pieces {
+				w.Chunk(router.Chunk{Kind: router.KindCall, Text: "b"})
+				w.Chunk(router.Chunk{Kind: router.KindText, Text: "b", Content: true})
+			}
+		})
+	}
+	// Reading arguments that are not JSON makes an error, so that each reading shows.
+	if few, many := allocated(100), allocated(1100); many-few > 8*1000 {
+		t.Errorf("%.1f allocations for each piece", (many-few)/1000)
 	}
 }
 

@@ -15,9 +15,13 @@ import (
 // subset writes JSON Schema in the subset that Gemini takes. What only narrows is left out; what would mean something
 // else without it is an error. https://ai.google.dev/gemini-api/docs/structured-output
 type subset struct {
-	left []string // keywords that were left out
+	left []string // keywords that were left out, each once
+	more bool     // there are more than maxLeft
 	err  error
 }
+
+// maxLeft bounds how many keywords a warning names.
+const maxLeft = 16
 
 // kept are the keywords whose values go over as they are.
 var kept = map[string]bool{
@@ -51,8 +55,11 @@ func (s *subset) schema(raw json.RawMessage) (json.RawMessage, error) {
 func (s *subset) warn(t *router.Translated, field string) {
 	if len(s.left) > 0 {
 		slices.Sort(s.left)
-		t.Warnings = append(t.Warnings, fmt.Sprintf("%s: its schema's %s left out, %s does not know them",
-			field, strings.Join(slices.Compact(s.left), ", "), t.Model.Name))
+		what := strings.Join(s.left, ", ")
+		if s.more {
+			what += " and more"
+		}
+		t.Warnings = append(t.Warnings, fmt.Sprintf("%s: its schema's %s left out, %s does not know them", field, what, t.Model.Name))
 	}
 }
 
@@ -67,10 +74,13 @@ func (s *subset) value(v gjson.Result) string {
 }
 
 func (s *subset) drop(keyword string) {
-	if keyword = strings.Map(printable, keyword); len(keyword) <= 64 {
+	keyword = strings.Map(printable, keyword[:min(len(keyword), 64)])
+	switch {
+	case slices.Contains(s.left, keyword):
+	case len(s.left) == maxLeft:
+		s.more = true
+	default:
 		s.left = append(s.left, keyword)
-	} else {
-		s.left = append(s.left, keyword[:64])
 	}
 }
 
@@ -84,12 +94,14 @@ func printable(c rune) rune {
 
 func (s *subset) object(v gjson.Result) string {
 	w := router.NewObject(len(v.Raw))
-	nullable, listed := false, false
+	nullable, listed, typed := false, false, false
 	var constant, only gjson.Result
 	v.ForEach(func(key, inner gjson.Result) bool {
 		switch key.Str {
 		case "nullable": // OpenAPI's, which many write
 			nullable = inner.Bool()
+		case "type":
+			typed = inner.Type == gjson.String
 		case "enum":
 			listed = true
 		case "const":
@@ -112,16 +124,28 @@ func (s *subset) object(v gjson.Result) string {
 		}
 		return s.err == nil
 	})
-	if constant.Exists() && !listed {
+	switch {
+	case !constant.Exists():
+	case listed:
+		s.drop("const")
+	default:
 		w.Raw("enum", "["+constant.Raw+"]")
+	}
+	if nullable && !typed {
+		s.drop("nullable")
 	}
 	return string(w.End())
 }
 
 // only writes the one schema of an allOf into the schema around it, as generators wrap a reference to describe it.
 func (s *subset) only(w *router.Object, around, inner gjson.Result) {
+	taken := map[string]bool{}
+	around.ForEach(func(key, _ gjson.Result) bool {
+		taken[key.Str] = true
+		return true
+	})
 	inner.ForEach(func(key, v gjson.Result) bool {
-		if around.Get(gjson.Escape(key.Str)).Exists() {
+		if taken[key.Str] {
 			s.err = fmt.Errorf("a schema with %q cannot be sent", "allOf")
 			return false
 		}
@@ -154,6 +178,8 @@ func (s *subset) keyword(w *router.Object, name string, v gjson.Result) {
 			w.Raw("prefixItems", s.list(v))
 		} else if v.IsObject() {
 			w.Raw(name, s.object(v))
+		} else if v.Type == gjson.False {
+			s.drop(name)
 		}
 	case "additionalProperties":
 		if v.IsObject() {

@@ -3,6 +3,7 @@ package gemini
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -78,16 +79,68 @@ func TestRememberedTurn(t *testing.T) {
 		}
 		return nil
 	}
-	got, warnings := encoded(t, c, router.Request{Messages: toolTurns()})
+	turns := toolTurns()
+	turns[1].Field, turns[1].Parts[3].Text = "messages[1]", ""
+	got, warnings := encoded(t, c, router.Request{Messages: turns})
 	want := `{"contents":[{"role":"user","parts":[{"text":"Go"}]},{"role":"model","parts":` + said + `},{"role":"user","parts":[
 		{"functionResponse":{"id":"own1","name":"f","response":{"output":{"t":20}}}},{"functionResponse":{"name":"g","response":{"error":"no such city"}}}]}],"generationConfig":{"maxOutputTokens":77}}`
 	if compact(t, got) != compact(t, want) || len(warnings) > 0 {
 		t.Errorf("got %s %q", got, warnings)
 	}
 	// What the caller has changed since is not what Gemini said.
-	said = `[{"functionCall":{"name":"f","args":{"a":1}},"thoughtSignature":"c2VhbA=="}]`
-	if got, _ := encoded(t, c, router.Request{Messages: toolTurns()}); !strings.Contains(got, unsealed) {
-		t.Error(got)
+	for name, change := range map[string]func(parts []router.Part) []router.Part{
+		"a call less":       func(parts []router.Part) []router.Part { return parts[:3] },
+		"another function":  func(parts []router.Part) []router.Part { parts[3].Name = "h"; return parts },
+		"another argument":  func(parts []router.Part) []router.Part { parts[2].Text = `{"a":2}`; return parts },
+		"arguments broken":  func(parts []router.Part) []router.Part { parts[2].Text = `{"a":`; return parts },
+		"another text":      func(parts []router.Part) []router.Part { parts[1].Text = "I call."; return parts },
+		"more text":         func(parts []router.Part) []router.Part { return append(parts, router.Text("Calling.")) },
+		"an argument added": func(parts []router.Part) []router.Part { parts[3].Text = `{"b":null}`; return parts },
+	} {
+		turns := toolTurns()
+		turns[1].Field, turns[1].Parts[3].Text = "messages[1]", ""
+		turns[1].Parts = change(turns[1].Parts)
+		got, warnings := encoded(t, c, router.Request{Messages: append(turns[:2:2], text(router.RoleUser, "And?"))})
+		if strings.Contains(got, "c2VhbA==") || !slices.Contains(warnings, "messages[1]: what the model thought is left out, since the turn that it led to has changed") {
+			t.Errorf("%s: %s %q", name, got, warnings)
+		}
+	}
+}
+
+// Losses of one kind are told of once, and schemas name no more than they can in a header.
+func TestWarningsBounded(t *testing.T) {
+	turns := toolTurns()
+	for i := range 100 {
+		turns[1].Parts = append(turns[1].Parts, router.Part{Kind: router.KindCall, ID: fmt.Sprint("d", i), Name: "f", Text: "oops", Field: "messages[1]"})
+	}
+	var schema strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&schema, `"x%02d":1,"x%02d":2,`, i, i)
+	}
+	_, warnings := encoded(t, legOf(), router.Request{Messages: turns, Format: router.Format{Kind: router.FormatSchema, Schema: json.RawMessage("{" + schema.String() + `"type":"object"}`)}})
+	if len(warnings) != 3 || warnings[2] != "response_format: its schema's x00, x01, x02, x03, x04, x05, x06, x07, x08, x09, x10, x11, x12, x13, x14, x15 and more left out, g/up does not know them" {
+		t.Errorf("%q", warnings)
+	}
+}
+
+// Keywords that narrow are not lost in silence, wherever they stand.
+func TestSchemaLosses(t *testing.T) {
+	for schema, want := range map[string]string{
+		`{"enum":[1,2],"const":1}`:                        `{"enum":[1,2]} [const]`,
+		`{"type":"array","items":false}`:                  `{"type":"array"} [items]`,
+		`{"type":"array","items":true}`:                   `{"type":"array"} []`,
+		`{"anyOf":[{"type":"string"}],"nullable":true}`:   `{"anyOf":[{"type":"string"}]} [nullable]`,
+		`{"type":"string","nullable":true}`:               `{"type":["string","null"]} []`,
+		`{"title":"t","allOf":[{"type":"string"}]}`:       `{"title":"t","type":"string"} []`,
+		`{"allOf":[{"type":"string","const":"a"}]}`:       `{"type":"string"} [const]`,
+		`{"type":"string","allOf":[{"type":"string"}]}`:   `a schema with "allOf" cannot be sent`,
+		`{"allOf":[{"a\"b":1}],"properties":{"c":false}}`: `{"properties":{"c":{}}} [a"b false]`,
+	} {
+		var s subset
+		got, err := s.schema(json.RawMessage(schema))
+		if said := fmt.Sprint(string(got), " ", s.left); err == nil && said != want || err != nil && err.Error() != want {
+			t.Errorf("%s: %s %v, want %s", schema, said, err, want)
+		}
 	}
 }
 

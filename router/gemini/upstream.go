@@ -47,9 +47,9 @@ func (Upstream) Open(ctx context.Context, c router.Call) (router.Reply, error) {
 	case c.Request.Endpoint == router.EndpointCount:
 		method, e.Decoder = ":countTokens", &measure{}
 	case c.Request.Endpoint == router.EndpointEmbed && c.Request.Embed.Many:
-		method, e.Decoder = ":batchEmbedContents", &measure{}
+		method, e.Decoder = ":batchEmbedContents", &measure{wanted: len(c.Request.Embed.Texts)}
 	case c.Request.Endpoint == router.EndpointEmbed:
-		method, e.Decoder = ":embedContent", &measure{}
+		method, e.Decoder = ":embedContent", &measure{wanted: 1}
 	default:
 		if !own {
 			d.turn = &turn{}
