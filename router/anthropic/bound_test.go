@@ -178,6 +178,23 @@ func TestRecalledOnce(t *testing.T) {
 	}
 }
 
+// Losses of one kind are told of once.
+func TestWarningsBounded(t *testing.T) {
+	r := router.Request{Messages: []router.Message{turnOf(router.RoleUser), turnOf(router.RoleAssistant), asks}}
+	for i := range 100 {
+		image := part(router.KindImage, fmt.Sprint("messages[0].content[", i, "]"), &router.Media{URL: "https://a/b", Detail: "low", Name: "b"})
+		call := made(fmt.Sprint("c", i), "n", "oops")
+		r.Messages[0].Parts, r.Messages[1].Parts = append(r.Messages[0].Parts, image), append(r.Messages[1].Parts, call)
+	}
+	out, err := encode(router.Call{Request: &r, OutputCap: 9, Model: ledger.Model{ID: "up", Name: "p/m", Features: whole}})
+	if err != nil || !slices.Equal(out.warnings, []string{
+		"messages[0].content[0]: its name is left out, an image has none at p/m",
+		"messages[0].content[0]: detail is left out, p/m sees an image in one way only",
+		"messages[1].tool_calls[0]: the arguments are left out, for they are not a JSON object"}) {
+		t.Errorf("%v %q", err, out.warnings)
+	}
+}
+
 // A caller who changed a call, or what was said before it, is not put right.
 func TestChangedTurn(t *testing.T) {
 	const turn = `{"prefix":"p","content":[{"type":"thinking","thinking":"","signature":"s"},{"type":"text","text":"I look. "},{"type":"text","text":"Now."},{"type":"tool_use","id":"a","name":"n","input":{"x":[1]}}]}`

@@ -56,7 +56,7 @@ func (e *encoding) spoken(p router.Part) (content, error) {
 		if gjson.Valid(p.Text) && gjson.Parse(p.Text).IsObject() {
 			b.Input = json.RawMessage(p.Text)
 		} else if strings.TrimSpace(p.Text) != "" {
-			e.t.Warnings = append(e.t.Warnings, p.Field+": the arguments are left out, for they are not a JSON object")
+			e.warn(p.Field, "the arguments are left out, for they are not a JSON object")
 		}
 		return b, nil
 	}
@@ -97,10 +97,10 @@ func (e *encoding) media(p router.Part) (content, error) {
 	if p.Kind == router.KindDocument {
 		out.Title = m.Name
 	} else if m.Name != "" {
-		e.t.Warnings = append(e.t.Warnings, p.Field+": its name is left out, an image has none at "+e.t.Model.Name)
+		e.warn(p.Field, "its name is left out, an image has none at "+e.t.Model.Name)
 	}
 	if m.Detail != "" && m.Detail != "auto" {
-		e.t.Warnings = append(e.t.Warnings, p.Field+": detail is left out, "+e.t.Model.Name+" sees an image in one way only")
+		e.warn(p.Field, "detail is left out, "+e.t.Model.Name+" sees an image in one way only")
 	}
 	media, _, _ := strings.Cut(m.Type, ";")
 	switch {

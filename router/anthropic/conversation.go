@@ -94,7 +94,7 @@ func (e *encoding) assistant(m router.Message, prefix string, last bool) (blocks
 			continue
 		case p.Kind == router.KindReasoning:
 			if len(found.calls) == 0 {
-				e.stays(p.Field, "left out, "+e.t.Model.Name+" cannot read thinking that was sealed elsewhere")
+				e.warn(p.Field, "left out, "+e.t.Model.Name+" cannot read thinking that was sealed elsewhere")
 			}
 			continue
 		case (p.Kind == router.KindText || p.Kind == router.KindRefusal) && found.say(p.Text):
@@ -116,14 +116,6 @@ func (e *encoding) assistant(m router.Message, prefix string, last bool) (blocks
 		blocks = append(blocks, raw)
 	}
 	return blocks, nil
-}
-
-// stays warns, once, that reasoning does not travel.
-func (e *encoding) stays(field, what string) {
-	if !e.warned {
-		e.t.Warnings = append(e.t.Warnings, field+": "+what)
-	}
-	e.warned = true
 }
 
 // begun is the beginning of an answer, which Anthropic does not take with white space at its end.

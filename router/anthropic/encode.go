@@ -60,7 +60,18 @@ type encoding struct {
 	loop    bool // it ends with the results of tools
 	thought bool // the turn that called them begins with thinking that its provider can read
 	prefill bool // it ends with the beginning of the answer
-	warned  bool // that reasoning was left out
+	told    map[string]bool
+}
+
+// warn tells of a loss in a part, the first of its kind: a conversation may have hundreds.
+func (e *encoding) warn(field, what string) {
+	if e.told == nil {
+		e.told = map[string]bool{}
+	}
+	if !e.told[what] {
+		e.told[what] = true
+		e.t.Warnings = append(e.t.Warnings, field+": "+what)
+	}
 }
 
 // encoded is a request as it is sent.

@@ -113,10 +113,10 @@ func (e *encoding) recall(m router.Message, prefix string) (found recollection) 
 		}
 		switch {
 		case a.prefix != prefix:
-			e.stays(m.Field, "what the model thought is left out, since what came before it has changed")
+			e.warn(m.Field, "what the model thought is left out, since what came before it has changed")
 			continue
 		case !a.whole(calls):
-			e.stays(m.Field, "what the model thought is left out, since the calls that it led to have changed")
+			e.warn(m.Field, "what the model thought is left out, since the calls that it led to have changed")
 			continue
 		}
 		if found.calls == nil {

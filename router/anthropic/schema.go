@@ -26,7 +26,11 @@ func (e *encoding) format(system *[]router.Part) error {
 		t.Warn("response_format", "asked for by an instruction, "+t.Model.Name+" cannot be held to any JSON without a schema")
 	case router.FormatSchema:
 		s := subset{}
-		schema, err := s.schema(gjson.Parse(router.TextOf(t.Format.Schema)))
+		doc := gjson.Parse(router.TextOf(t.Format.Schema))
+		if !doc.IsObject() {
+			return t.Cannot("response_format", "its schema must be an object")
+		}
+		schema, err := s.schema(doc)
 		if err != nil {
 			return t.Cannot("response_format", err.Error())
 		}

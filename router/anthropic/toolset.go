@@ -3,7 +3,6 @@ package anthropic
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"github.com/tidwall/gjson"
 
@@ -46,9 +45,13 @@ func (e *encoding) toolset() error {
 		return nil
 	}
 	one := required && len(choice.Names) == 1
+	chosen := map[string]bool{}
+	for _, name := range choice.Names {
+		chosen[name] = true
+	}
 	var tools []toolParam
 	for _, tool := range t.Tools {
-		if len(choice.Names) > 0 && !one && !slices.Contains(choice.Names, tool.Name) {
+		if len(choice.Names) > 0 && !one && !chosen[tool.Name] {
 			continue
 		}
 		p, err := e.tool(tool)

@@ -2,7 +2,6 @@ package gemini
 
 import (
 	"encoding/json"
-	"slices"
 
 	"github.com/tidwall/gjson"
 
@@ -40,8 +39,12 @@ func equip(t *router.Translated, out *generateRequest) error {
 	}
 	var all tool
 	strict := false
+	chosen := map[string]bool{}
+	for _, name := range choice.Names {
+		chosen[name] = true
+	}
 	for _, f := range t.Tools {
-		if choice.Mode != router.ToolRequired && len(choice.Names) > 0 && !slices.Contains(choice.Names, f.Name) {
+		if choice.Mode != router.ToolRequired && len(choice.Names) > 0 && !chosen[f.Name] {
 			continue // as if the caller had not declared it: AUTO takes no names
 		}
 		if !callable(f.Name) {
