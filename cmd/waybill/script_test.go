@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/option"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"waybill/router/sandbox"
@@ -53,7 +55,7 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": serveScript, "stop": stopScript, "chat": chatScript, "setenv": setenvScript, "hold": holdScript,
+			"serve": serveScript, "halt": haltScript, "chat": chatScript, "setenv": setenvScript, "hold": holdScript,
 		},
 	})
 }
@@ -104,8 +106,8 @@ func serveScript(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("the node did not start:\n%s", n.log.String())
 }
 
-// stop [SIGNAL [STATUS]] ends the node, in order unless the signal is KILL, and checks its exit status.
-func stopScript(ts *testscript.TestScript, _ bool, args []string) {
+// halt [SIGNAL [STATUS]] ends the node (stop is testscript's own, and ends the script), in order unless the signal is KILL, and checks its exit status.
+func haltScript(ts *testscript.TestScript, _ bool, args []string) {
 	n := ts.Value("node").(*scriptNode)
 	sig, want := syscall.SIGTERM, 0
 	if len(args) > 0 && args[0] == "KILL" {
@@ -132,8 +134,9 @@ func chatScript(ts *testscript.TestScript, neg bool, args []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	client := sdk(ts.Getenv("URL"), args[0])
+	var resp *http.Response
 	answer, err := client.Chat.Completions.New(ctx, openai.ChatCompletionNewParams{Model: args[1],
-		Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage(args[2])}, MaxCompletionTokens: openai.Int(400)})
+		Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage(args[2])}, MaxCompletionTokens: openai.Int(400)}, option.WithResponseInto(&resp))
 	if len(args) > 3 {
 		e, ok := errors.AsType[*openai.Error](err)
 		if !ok || strconv.Itoa(e.StatusCode) != args[3] {
@@ -144,7 +147,7 @@ func chatScript(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs("answer"), []byte(answer.Choices[0].Message.Content), 0o600))
-	ts.Check(os.WriteFile(ts.MkAbs("request"), []byte(answer.ID), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs("request"), []byte(resp.Header.Get("Waybill-Request")), 0o600))
 }
 
 // hold KEY MODEL starts a call that hangs upstream, and returns when it is there.
