@@ -16,6 +16,15 @@ type modelView struct {
 	Price     string   `json:"price"`
 }
 
+// modelRow is a model as a file has it.
+type modelRow struct {
+	Provider   string   `yaml:"provider" json:"provider"`
+	UpstreamID string   `yaml:"upstream_id" json:"upstream_id"`
+	Context    int64    `yaml:"context" json:"context"`
+	MaxOutput  int64    `yaml:"max_output" json:"max_output"`
+	Features   []string `yaml:"features" json:"features"`
+}
+
 var modelList = command{
 	name:    "model list",
 	about:   "list the models of the catalogue",
@@ -27,20 +36,70 @@ var modelList = command{
 			if err != nil {
 				return err
 			}
-			return show(w, answer, *asJSON, func(v struct{ Models []modelView }) error {
-				t := newTable("model", ">context", ">max output", "price in force", "features")
-				for _, m := range v.Models {
-					price := m.Price
-					switch {
-					case m.Retired:
-						price = "retired"
-					case price == "":
-						price = "none: own keys only"
-					}
-					t.row(m.ID, grouped(m.Context), grouped(m.MaxOutput), price, strings.Join(m.Features, " "))
-				}
-				return t.write(w.stdout)
-			})
+			return show(w, answer, *asJSON, func(v struct{ Models []modelView }) error { return modelTable(w, v.Models...) })
 		})
 	},
+}
+
+var modelPublish = command{
+	name:  "model publish",
+	args:  "FILE",
+	about: "put models into the catalogue, or new descriptions of them",
+	more: `FILE is YAML or JSON, "-" the standard input. It has one row, or a list of them named models:
+
+  provider: my-vllm           # one that waybill knows, or of the configuration
+  upstream_id: qwen3-32b      # the provider's own name; callers say my-vllm/qwen3-32b
+  context: 32768              # tokens in and out together
+  max_output: 8192            # tokens
+  features: [chat, sampling, tools, max_tokens]
+
+The features are chat or embedding; reasoning, sampling, images, tools, structured, prefill, max_tokens, budget, auto_tools and
+responses_tools. Capacity of the platform's is sold once the model has a price: see waybill price publish.`,
+	example: []string{"waybill model publish qwen.yml"},
+	setup: func(f *flags) action {
+		asJSON := f.asJSON()
+		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
+			rows, several, err := readRows[modelRow](w, args[0], "models")
+			if err != nil {
+				return err
+			}
+			answer, err := publish(ctx, a, "/models", "models", rows, several)
+			if err != nil {
+				return err
+			}
+			return showRows(w, answer, several, *asJSON, "models", func(rows []modelView) error { return modelTable(w, rows...) })
+		})
+	},
+}
+
+var modelRetire = command{
+	name:    "model retire",
+	args:    "MODEL",
+	about:   "take a model out of use; publishing it again brings it back",
+	example: []string{"waybill model retire openai/gpt-4o"},
+	setup: func(f *flags) action {
+		asJSON := f.asJSON()
+		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
+			answer, err := a.call(ctx, "DELETE", at("/models/%s", args[0]), nil)
+			if err != nil {
+				return err
+			}
+			return show(w, answer, *asJSON, func(m modelView) error { return modelTable(w, m) })
+		})
+	},
+}
+
+func modelTable(w *work, models ...modelView) error {
+	t := newTable("model", ">context", ">max output", "price in force", "features")
+	for _, m := range models {
+		price := m.Price
+		switch {
+		case m.Retired:
+			price = "retired"
+		case price == "":
+			price = "none: own keys only"
+		}
+		t.row(m.ID, grouped(m.Context), grouped(m.MaxOutput), price, strings.Join(m.Features, " "))
+	}
+	return t.write(w.stdout)
 }

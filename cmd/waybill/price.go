@@ -2,8 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 )
 
 // priceView is a price row as the control API shows it.
@@ -37,28 +41,146 @@ var priceList = command{
 				return err
 			}
 			return show(w, answer, *asJSON, func(v struct{ Prices []priceView }) error {
-				return priceTable(w, slices.DeleteFunc(v.Prices, func(p priceView) bool { return *model != "" && p.Model != *model }))
+				return priceTable(w, slices.DeleteFunc(v.Prices, func(p priceView) bool { return *model != "" && p.Model != *model })...)
 			})
 		})
 	},
 }
 
-func priceTable(w *work, prices []priceView) error {
-	t := newTable("model", "from", "to", ">input above", ">input", ">cache read", ">cache write", ">long write", ">output", "state")
-	for _, p := range prices {
-		state := ""
-		switch {
-		case p.Withdrawn:
-			state = "withdrawn"
-		case p.InForce:
-			state = "in force"
+var pricePublish = command{
+	name:  "price publish",
+	args:  "FILE",
+	about: "publish prices from a file, from now on or from a later day",
+	more: `FILE is YAML or JSON, "-" the standard input. It has one row, or a list of them named prices:
+
+  prices:
+    - id: gpt-6-luna-december           # made unless given; it stands in every bill
+      model: openai/gpt-6-luna
+      from: 2026-12-15                  # a day (UTC) or a time; now unless given
+      to: 2027-01-01                    # until further notice unless given
+      tiers:                            # dollars a million tokens, none left out
+        - {above: 0, input: 0.25, cache_read: 0.025, cache_write: 0.3125, cache_write_long: 0.5, output: 1.25}
+      service_tiers: {flex: 5000}       # of the rates, in hundredths of a percent; may be left out
+
+A row takes the place of those of its model that started earlier, from its first instant to its last. Rows are never edited:
+what was billed stays as it was.`,
+	example: []string{"waybill price publish december.yml", "waybill price publish - < december.json"},
+	setup: func(f *flags) action {
+		asJSON := f.asJSON()
+		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
+			rows, several, err := readRows[priceRow](w, args[0], "prices")
+			if err != nil {
+				return err
+			}
+			answer, err := publish(ctx, a, "/prices", "prices", rows, several)
+			if err != nil {
+				return err
+			}
+			return showRows(w, answer, several, *asJSON, "prices", func(rows []priceView) error { return priceTable(w, rows...) })
+		})
+	},
+}
+
+var priceWithdraw = command{
+	name:  "price withdraw",
+	args:  "PRICE",
+	about: "take a price row out of force, also one that has not started",
+	more: "PRICE is a row's id. The row that it took the place of is in force again; without one, paid capacity of the model is closed.\n" +
+		"What was billed stays as it was.",
+	example: []string{"waybill price withdraw gpt-6-luna-december"},
+	setup: func(f *flags) action {
+		asJSON := f.asJSON()
+		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
+			answer, err := a.call(ctx, "DELETE", at("/prices/%s", args[0]), nil)
+			if err != nil {
+				return err
+			}
+			return show(w, answer, *asJSON, func(p priceView) error {
+				var v struct{ Models []modelView }
+				if err := a.get(ctx, "/models", &v); err != nil {
+					return err
+				}
+				w.printf("withdrew %s\n", printable(p.ID))
+				for _, m := range v.Models {
+					switch {
+					case m.ID != p.Model:
+					case m.Price == "":
+						w.printf("%s has no price in force: it is open to orgs' own keys only\n", printable(m.ID))
+					default:
+						w.printf("%s is billed by %s\n", printable(m.ID), printable(m.Price))
+					}
+				}
+				return nil
+			})
+		})
+	},
+}
+
+// publish sends rows one after the other. Where one is refused, its place is told, and which before it stand.
+func publish[T any](ctx context.Context, a *api, path, list string, rows []fileRow[T], several bool) (json.RawMessage, error) {
+	var done []string
+	var answers []json.RawMessage
+	for _, r := range rows {
+		answer, err := a.call(ctx, "POST", path, r.value)
+		var v struct{ ID string }
+		if err == nil {
+			err = json.Unmarshal(answer, &v)
 		}
+		if err != nil {
+			if len(done) > 0 {
+				err = fmt.Errorf("%w; published before it, and to be left out of the next try: %s", err, strings.Join(done, ", "))
+			}
+			return nil, fmt.Errorf("%s: %w", r.place, err)
+		}
+		done, answers = append(done, v.ID), append(answers, answer)
+	}
+	if !several {
+		return answers[0], nil
+	}
+	return json.Marshal(map[string]any{list: answers})
+}
+
+// showRows prints what publish gave.
+func showRows[T any](w *work, answer json.RawMessage, several, asJSON bool, list string, people func([]T) error) error {
+	if !several {
+		return show(w, answer, asJSON, func(row T) error { return people([]T{row}) })
+	}
+	return show(w, answer, asJSON, func(v map[string][]T) error { return people(v[list]) })
+}
+
+func priceTable(w *work, prices ...priceView) error {
+	t := newTable("model", "from", "to", ">input above", ">input", ">cache read", ">cache write", ">long write", ">output", "state", "id")
+	now := time.Now()
+	for _, p := range prices {
 		for _, r := range p.Tiers {
-			t.row(p.Model, day(p.From), day(p.To), strconv.FormatInt(r.Above, 10), r.Input, r.CacheRead, r.CacheWrite, r.CacheWriteLong, r.Output, state)
+			t.row(p.Model, day(p.From), day(p.To), strconv.FormatInt(r.Above, 10), r.Input, r.CacheRead, r.CacheWrite, r.CacheWriteLong, r.Output, p.state(now), p.ID)
 		}
 	}
 	return t.write(w.stdout)
 }
 
-// day shows a time of the control API to the day.
-func day(s string) string { return s[:min(len(s), len("2006-01-02"))] }
+func (p priceView) state(now time.Time) string {
+	ahead := func(s string) bool {
+		t, err := time.Parse(time.RFC3339Nano, s)
+		return err == nil && t.After(now)
+	}
+	switch {
+	case p.Withdrawn:
+		return "withdrawn"
+	case p.InForce:
+		return "in force"
+	case ahead(p.From):
+		return "to come"
+	case p.To != "" && !ahead(p.To):
+		return "over"
+	}
+	return "superseded"
+}
+
+// day shows a time of the control API to the day, if it is the day's beginning, else to the second.
+func day(s string) string {
+	if d, ok := strings.CutSuffix(s, "T00:00:00Z"); ok {
+		return d
+	}
+	return second(s)
+}
