@@ -17,9 +17,10 @@ const maxModel = 256
 // decoding is one request being read.
 type decoding struct {
 	req       *router.Request
-	capped    bool // max_tokens has been read
-	conversed bool // messages has
-	off       bool // thinking is not wanted
+	capped    bool          // max_tokens has been read
+	conversed bool          // messages has
+	off       bool          // thinking is not wanted
+	leading   []router.Part // system text at the head of the conversation, which comes after that beside it
 }
 
 // field reads one member of the request.
@@ -84,6 +85,7 @@ func (d *decoding) end() (*router.Request, error) {
 	case !d.capped && r.Endpoint == router.EndpointChat:
 		return nil, &router.FieldError{Field: "max_tokens", Reason: "is required"}
 	}
+	r.System = append(r.System, d.leading...)
 	if d.capped && r.OutputCap == 0 { // it only warms the provider's cache
 		r.Extra = append(r.Extra, "max_tokens")
 	}

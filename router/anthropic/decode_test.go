@@ -178,6 +178,17 @@ func TestOwnDialectOnly(t *testing.T) {
 	}
 }
 
+// System text at the head of the conversation comes after that beside it, wherever the body has the two.
+func TestLeadingSystem(t *testing.T) {
+	const talk, beside = `"messages":[{"role":"system","content":"b"},{"role":"system","content":[{"type":"text","text":"c"}]},{"role":"user","content":"Hi"},{"role":"system","content":"d"}]`, `"system":"a"`
+	for _, members := range []string{talk + "," + beside, beside + "," + talk} {
+		r := decode(t, `{"model":"m","max_tokens":5,`+members+`}`)
+		if want := []router.Part{router.Text("a"), router.Text("b"), router.Text("c")}; !reflect.DeepEqual(r.System, want) || len(r.Messages) != 2 {
+			t.Errorf("%+v %+v", r.System, r.Messages)
+		}
+	}
+}
+
 func TestDecodeMalformed(t *testing.T) {
 	const plain = `"model":"m","max_tokens":5,"messages":[{"role":"user","content":"Hi"}]`
 	said := func(block string) string {

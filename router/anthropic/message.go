@@ -58,7 +58,7 @@ func (d *decoding) message(here string, m gjson.Result) *router.FieldError {
 		return fault
 	}
 	if out.Role == router.RoleSystem && len(d.req.Messages) == 0 {
-		d.req.System = append(d.req.System, out.Parts...)
+		d.leading = append(d.leading, out.Parts...)
 		return nil
 	}
 	d.req.Messages = append(d.req.Messages, out)
@@ -91,7 +91,7 @@ func (d *decoding) texts(v gjson.Result, here string) ([]router.Part, *router.Fi
 			return nil, &router.FieldError{Field: fmt.Sprintf("%s[%d].type", here, i), Reason: fmt.Sprintf("%.64q is not text", p.Kind)}
 		}
 	}
-	return append(d.req.System, parts...), fault
+	return parts, fault
 }
 
 // members are those of a block that are read here. A block is gone through once, for it may be megabytes.
