@@ -1,9 +1,11 @@
 package router
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 
 	"waybill/ledger"
 )
@@ -158,6 +160,18 @@ type Media struct {
 	File   string // the provider's id of an uploaded file, where there is neither
 	Name   string // of a document
 	Detail string // OpenAI's detail of an image: low, high, auto, original
+}
+
+// MediaType is what kind of media it is: as told, else as the first bytes of a PDF tell; empty if it is not known.
+func (m *Media) MediaType() string {
+	if m.Type != "" {
+		return m.Type
+	}
+	head, _ := base64.StdEncoding.DecodeString(m.Data[:min(len(m.Data), 8)]) // what is no base64 tells nothing
+	if strings.HasPrefix(string(head), "%PDF-") {
+		return "application/pdf"
+	}
+	return ""
 }
 
 // Tool is a function that the model may call.

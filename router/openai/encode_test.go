@@ -76,7 +76,7 @@ func TestEncode(t *testing.T) {
 		"tools[1]: not strict, openai/up cannot hold arguments to this schema",
 		"response_format: not strict, openai/up cannot hold an answer to this schema",
 		"messages[1].content[0]: left out, openai/up takes no earlier thoughts",
-		"messages[2].content[2]: that the tool failed is said in its text alone",
+		"messages[2].content[2]: that the tool failed is said in front of its result, where the dialect has no mark for it",
 	}
 	if !reflect.DeepEqual(warnings, want) {
 		t.Errorf("%q", warnings)
@@ -117,8 +117,9 @@ func TestEncodeRefusals(t *testing.T) {
 	}
 	five := int64(5)
 	for want, change := range map[string]func(*router.Call){
-		"top_k: it has no counterpart at openai/up":        func(c *router.Call) { c.Request.TopK = &five },
-		"service_tier: it has no counterpart at openai/up": func(c *router.Call) { c.Request.ServiceTier = "batch" },
+		"messages[0].content[0]: needs the type of its media at openai/up": user(router.Part{Kind: router.KindImage, Media: &router.Media{Data: "YQ=="}}),
+		"top_k: it has no counterpart at openai/up":                        func(c *router.Call) { c.Request.TopK = &five },
+		"service_tier: it has no counterpart at openai/up":                 func(c *router.Call) { c.Request.ServiceTier = "batch" },
 		"stop_sequences: there are more than 4 stop strings, which cannot be had at openai/up": func(c *router.Call) {
 			c.Request.Stop, c.Request.Names = make([]string, 5), map[string]string{"stop": "stop_sequences"}
 		},
@@ -246,5 +247,37 @@ func TestLongEndUser(t *testing.T) {
 	tr, _ := router.Translate(leg(&router.Request{EndUser: strings.Repeat("u", 129)}))
 	if got := endUser(tr); len(got) != 64 || len(tr.Warnings) != 1 {
 		t.Errorf("%q %q", got, tr.Warnings)
+	}
+}
+
+// A file whose type its caller left out is a PDF if it begins like one; its detail is told of, for the dialect has none.
+func TestFilesWithoutType(t *testing.T) {
+	part := router.Part{Kind: router.KindDocument, Media: &router.Media{Data: "JVBERi0xLjQ=", Name: "a.pdf", Detail: "high"}, Field: "d"}
+	c := leg(&router.Request{Messages: []router.Message{{Role: router.RoleUser, Parts: []router.Part{part, part}}}})
+	body, warnings, err := encode(c)
+	if err != nil || !bytes.Contains(body, []byte(`"data:application/pdf;base64,JVBERi0xLjQ="`)) || len(warnings) != 1 || !strings.HasPrefix(warnings[0], "d: its detail is left out") {
+		t.Errorf("%s %q %v", body, warnings, err)
+	}
+	part.Media.Data = "YWJjZGVm"
+	if _, _, err := encode(c); err == nil || err.Error() != "d: needs the type of its media at openai/up" {
+		t.Error(err)
+	}
+}
+
+// That a tool failed stands before what it gave back, however that is written.
+func TestFailedResults(t *testing.T) {
+	for _, tt := range []struct {
+		parts []router.Part
+		want  string
+	}{
+		{nil, `"The tool failed."`},
+		{[]router.Part{router.Text("no such city")}, `"The tool failed.\nno such city"`},
+		{[]router.Part{router.Text("a"), router.Text("b")}, `[{"type":"text","text":"The tool failed."},{"type":"text","text":"a"},{"type":"text","text":"b"}]`},
+	} {
+		c := leg(&router.Request{Messages: []router.Message{{Role: router.RoleUser, Parts: []router.Part{{Kind: router.KindResult, ID: "c", Failed: true, Parts: tt.parts, Field: "f"}}}}})
+		body, warnings, err := encode(c)
+		if want := `{"role":"tool","tool_call_id":"c","content":` + tt.want + `}`; err != nil || len(warnings) != 1 || !bytes.Contains(body, []byte(want)) {
+			t.Errorf("%s %q %v", body, warnings, err)
+		}
 	}
 }

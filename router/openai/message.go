@@ -128,7 +128,7 @@ func (d *decoding) special(at string, s saying, parts []router.Part) ([]router.P
 		parts = append(parts, other(string(router.KindAudio), s.audio, at+".audio"))
 	}
 	if s.call.Exists() && !empty(s.call) {
-		p, fault := function(at+".function_call", s.call)
+		p, fault := d.called(at+".function_call", s.call)
 		if fault != nil {
 			return nil, fault
 		}
@@ -155,7 +155,7 @@ func (d *decoding) call(at string, v gjson.Result) (router.Part, *router.FieldEr
 	if fault != nil {
 		return router.Part{}, fault
 	}
-	p, fault := function(at+".function", v.Get("function"))
+	p, fault := d.called(at+".function", v.Get("function"))
 	if fault != nil {
 		return router.Part{}, fault
 	}
@@ -171,8 +171,8 @@ func (d *decoding) call(at string, v gjson.Result) (router.Part, *router.FieldEr
 	return p, nil
 }
 
-// function reads the name and the arguments of a call. The arguments stay as the model wrote them, JSON or not.
-func function(at string, v gjson.Result) (router.Part, *router.FieldError) {
+// called reads the name and the arguments of a call. The arguments stay as the model wrote them, JSON or not.
+func (d *decoding) called(at string, v gjson.Result) (router.Part, *router.FieldError) {
 	p := other(string(router.KindCall), v, at)
 	p.Kind = router.KindCall
 	var fault *router.FieldError
@@ -182,6 +182,12 @@ func function(at string, v gjson.Result) (router.Part, *router.FieldError) {
 	if arguments := v.Get("arguments"); arguments.Type != gjson.Null {
 		p.Text, fault = router.StringField(at+".arguments", arguments)
 	}
+	v.ForEach(func(key, m gjson.Result) bool {
+		if key.Str != "name" && key.Str != "arguments" {
+			d.unknown(key.Str, at+".", m)
+		}
+		return true
+	})
 	return p, fault
 }
 

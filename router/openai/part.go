@@ -56,14 +56,29 @@ func (d *decoding) part(at string, v gjson.Result) (router.Part, *router.FieldEr
 		as, media = router.KindDocument, file(payload)
 	}
 	p := other(kind, v, at)
-	if media != nil {
+	if media != nil && d.payload(at+"."+kind, payload) {
 		d.beside(at, kind, v)
 		p.Kind, p.Media = as, media
 	}
 	return p, nil
 }
 
-// beside sorts what a part has beside its type and its payload.
+// payload sorts the members of an image, a clip or a file, and tells whether those that are read are what they should be.
+func (d *decoding) payload(at string, v gjson.Result) bool {
+	good := true
+	v.ForEach(func(key, m gjson.Result) bool {
+		switch key.Str {
+		case "url", "detail", "data", "format", "file_data", "file_id", "filename":
+			good = good && (m.Type == gjson.String || m.Type == gjson.Null)
+		default:
+			d.unknown(key.Str, at+".", m)
+		}
+		return true
+	})
+	return good
+}
+
+// beside sorts what a part, or the form of an answer, has beside its type and its payload.
 func (d *decoding) beside(at, kind string, v gjson.Result) {
 	v.ForEach(func(key, m gjson.Result) bool {
 		switch key.Str {

@@ -167,9 +167,12 @@ func (d *decoding) format(v gjson.Result) *router.FieldError {
 	f := &d.req.Format
 	switch kind {
 	case "text":
-	case "json_object":
+		d.beside(field, kind, v)
+	case "json_object": // beside which some servers take a schema
 		f.Kind = router.FormatJSON
+		d.beside(field, kind, v)
 	case "json_schema":
+		d.beside(field, kind, v)
 		return d.schema(field+".json_schema", v.Get("json_schema"))
 	default:
 		d.extra(field)

@@ -54,6 +54,12 @@ func TestToolsOfThisDialectAlone(t *testing.T) {
 		`"messages":[{"role":"user","content":"a","tool_call_id":"c"}]`:                                                  "messages[0].tool_call_id",
 		`"messages":[{"role":"user","content":[{"type":"text","text":"a","new":1}]}]`:                                    "messages[0].content[0].new",
 		`"messages":[{"role":"assistant","tool_calls":[{"id":"c","function":{"name":"f"},"new":1}]}]`:                    "messages[0].tool_calls[0].new",
+		`"messages":[{"role":"assistant","tool_calls":[{"id":"c","function":{"name":"f","new":1}}]}]`:                    "messages[0].tool_calls[0].function.new",
+		`"messages":[{"role":"assistant","function_call":{"name":"f","new":1}}]`:                                         "messages[0].function_call.new",
+		`"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://e.com/a","new":1}}]}]`:    "messages[0].content[0].image_url.new",
+		`"messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"f","file_url":"https://e.com/a"}}]}]`:   "messages[0].content[0].file.file_url",
+		`"response_format":{"type":"json_object","schema":{"type":"object"}}`:                                            "response_format.schema",
+		`"response_format":{"type":"text","new":1}`:                                                                      "response_format.new",
 	} {
 		body := `{"model":"m","messages":[{"role":"user","content":"a"}],` + members + `}`
 		if members[:10] == `"messages"` {
@@ -80,16 +86,17 @@ func TestChoiceWithoutTools(t *testing.T) {
 // Parts that this dialect alone has never look like canonical ones, which come with what they promise.
 func TestPartsOfThisDialectAlone(t *testing.T) {
 	for part, want := range map[string]router.Kind{
-		`{"type":"image","source":{}}`:                                "image_part",
-		`{"type":"document"}`:                                         "document_part",
-		`{"type":"result"}`:                                           "result_part",
-		`{"type":"video_url","video_url":{"url":"u"}}`:                "video_url",
-		`{"type":"image_url","image_url":"https://e.com/a"}`:          "image_url",
-		`{"type":"image_url","image_url":{"url":"gs://b/a"}}`:         "image_url",
-		`{"type":"image_url","image_url":{"url":"data:image/png,x"}}`: "image_url",
-		`{"type":"input_audio","input_audio":{}}`:                     "input_audio",
-		`{"type":"file","file":{"filename":"a.pdf"}}`:                 "file",
-		`{"type":"@pretty"}`:                                          "@pretty",
+		`{"type":"image","source":{}}`:                                          "image_part",
+		`{"type":"document"}`:                                                   "document_part",
+		`{"type":"result"}`:                                                     "result_part",
+		`{"type":"video_url","video_url":{"url":"u"}}`:                          "video_url",
+		`{"type":"image_url","image_url":"https://e.com/a"}`:                    "image_url",
+		`{"type":"image_url","image_url":{"url":"gs://b/a"}}`:                   "image_url",
+		`{"type":"image_url","image_url":{"url":"data:image/png,x"}}`:           "image_url",
+		`{"type":"image_url","image_url":{"url":"https://e.com/a","detail":7}}`: "image_url",
+		`{"type":"input_audio","input_audio":{}}`:                               "input_audio",
+		`{"type":"file","file":{"filename":"a.pdf"}}`:                           "file",
+		`{"type":"@pretty"}`:                                                    "@pretty",
 	} {
 		r, err := Inbound{}.Decode(router.Incoming{Body: []byte(`{"model":"m","messages":[{"role":"user","content":[` + part + `]}]}`)})
 		if err != nil {

@@ -59,6 +59,7 @@ type writing struct {
 	out        []json.RawMessage
 	thoughtful bool // thoughts were left out, and the caller has been told
 	failed     bool // likewise of failures of tools
+	detailed   bool // likewise of the detail of files
 }
 
 // encodeMessages writes the conversation.
@@ -150,16 +151,22 @@ func (w *writing) user(m router.Message) error {
 	return w.plain("user", rest)
 }
 
-// failure is the content of a tool's message that failed: the dialect has no mark for it but the words.
+// failure is the content of a tool's message that failed: the dialect has no mark for it but words.
 func (w *writing) failure(p router.Part, content any) any {
 	if !w.failed {
 		w.failed = true
-		w.t.Warnings = append(w.t.Warnings, p.Field+": that the tool failed is said in its text alone")
+		w.t.Warnings = append(w.t.Warnings, p.Field+": that the tool failed is said in front of its result, where the dialect has no mark for it")
 	}
-	if content == "" {
-		return "error"
+	text := "The tool failed."
+	switch content := content.(type) {
+	case string:
+		if content != "" {
+			text += "\n" + content
+		}
+	case []chatPart:
+		return append([]chatPart{{Type: "text", Text: &text}}, content...)
 	}
-	return content
+	return text
 }
 
 // assistant writes what the model said: as its provider said it where that is remembered and the caller's turn has all of its
@@ -239,6 +246,9 @@ func (w *writing) image(p router.Part) (chatPart, error) {
 	if m.Data != "" {
 		out.URL = "data:" + m.Type + ";base64," + m.Data
 	}
+	if m.Data != "" && m.Type == "" {
+		return chatPart{}, w.typeless(p)
+	}
 	if out.URL == "" {
 		return chatPart{}, &router.FieldError{Field: p.Field, Reason: "another provider's file cannot be sent at " + w.t.Model.Name}
 	}
@@ -254,7 +264,15 @@ func (w *writing) document(p router.Part) (chatPart, error) {
 	if m.Data == "" {
 		return chatPart{}, &router.FieldError{Field: p.Field, Reason: "a file must be in the request itself at " + w.t.Model.Name}
 	}
-	if strings.HasPrefix(m.Type, "text/") {
+	kind := m.MediaType()
+	if kind == "" {
+		return chatPart{}, w.typeless(p)
+	}
+	if m.Detail != "" && m.Detail != "auto" && !w.detailed {
+		w.detailed = true
+		w.t.Warnings = append(w.t.Warnings, p.Field+": its detail is left out, "+w.t.Model.Name+" reads a file in one way only")
+	}
+	if strings.HasPrefix(kind, "text/") {
 		text, err := base64.StdEncoding.DecodeString(m.Data)
 		if err != nil {
 			return chatPart{}, &router.FieldError{Field: p.Field, Reason: "is not base64"}
@@ -266,5 +284,9 @@ func (w *writing) document(p router.Part) (chatPart, error) {
 	if name == "" {
 		name = "document.pdf"
 	}
-	return chatPart{Type: "file", File: &chatFile{Name: name, Data: "data:" + m.Type + ";base64," + m.Data}}, nil
+	return chatPart{Type: "file", File: &chatFile{Name: name, Data: "data:" + kind + ";base64," + m.Data}}, nil
+}
+
+func (w *writing) typeless(p router.Part) error {
+	return &router.FieldError{Field: p.Field, Reason: "needs the type of its media at " + w.t.Model.Name}
 }

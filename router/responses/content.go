@@ -40,15 +40,17 @@ func (d *decoding) part(at string, v gjson.Result) (p router.Part, fault *router
 	switch kind {
 	case "input_text", "output_text", "text":
 		text, fault := router.StringField(at+".text", v.Get("text"))
+		d.beside(at, v, "type", "text", "prompt_cache_breakpoint", "annotations", "logprobs")
 		return router.Text(text), fault
 	case "refusal":
+		d.beside(at, v, "type", "refusal", "prompt_cache_breakpoint")
 		p.Text, fault = router.StringField(at+".refusal", v.Get("refusal"))
 	case "input_image":
 		p.Kind = router.KindImage
-		p.Media, fault = media(at, v, "image_url", "")
+		p.Media, fault = d.media(at, v, "image_url", "")
 	case "input_file":
 		p.Kind = router.KindDocument
-		p.Media, fault = media(at, v, "file_url", "file_data")
+		p.Media, fault = d.media(at, v, "file_url", "file_data")
 	default:
 		if canonical(kind) {
 			fault = &router.FieldError{Field: at + ".type", Reason: notOurs}
@@ -69,7 +71,7 @@ func canonical(kind string) bool {
 }
 
 // media reads where an image or a file is: one address of data, of the web, or at the provider.
-func media(at string, v gjson.Result, address, data string) (m *router.Media, fault *router.FieldError) {
+func (d *decoding) media(at string, v gjson.Result, address, data string) (m *router.Media, fault *router.FieldError) {
 	m = &router.Media{}
 	fault = router.Members(v, at+".", func(name string, v gjson.Result) (fault *router.FieldError) {
 		field := at + "." + name
@@ -96,6 +98,7 @@ func media(at string, v gjson.Result, address, data string) (m *router.Media, fa
 		}
 		return fault
 	})
+	d.beside(at, v, "type", "prompt_cache_breakpoint", address, data, "file_id", "filename", "detail")
 	if fault == nil && m.Data == "" && m.URL == "" && m.File == "" {
 		fault = &router.FieldError{Field: at, Reason: "has neither an address nor data"}
 	}

@@ -1,7 +1,6 @@
 package responses
 
 import (
-	"encoding/base64"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -229,8 +228,8 @@ func (e *encoding) medium(p router.Part, kind, address, data string) (string, er
 	o.String("type", kind)
 	switch {
 	case m.Data != "":
-		media, ok := typeOf(p.Kind, m)
-		if !ok {
+		media := m.MediaType()
+		if media == "" {
 			return "", &router.FieldError{Field: p.Field, Reason: "needs the type of its media at " + e.Model.Name}
 		}
 		o.String(data, "data:"+media+";base64,"+m.Data)
@@ -251,18 +250,6 @@ func (e *encoding) medium(p router.Part, kind, address, data string) (string, er
 		o.String("detail", "auto")
 	}
 	return string(o.End()), nil
-}
-
-// typeOf is the type of media: as told, else as a file's first bytes tell.
-func typeOf(kind router.Kind, m *router.Media) (string, bool) {
-	if m.Type != "" {
-		return m.Type, true
-	}
-	head, _ := base64.StdEncoding.DecodeString(m.Data[:min(len(m.Data), 8)]) // what is no base64 tells nothing
-	if kind == router.KindDocument && strings.HasPrefix(string(head), "%PDF-") {
-		return "application/pdf", true
-	}
-	return "", false
 }
 
 // filename is a file's, which is required beside its data and tells what it is.

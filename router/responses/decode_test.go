@@ -158,6 +158,27 @@ func TestExtra(t *testing.T) {
 	if !slices.Equal(r.Extra, []string{"input[0].namespace"}) || len(r.Messages) != 2 || r.Messages[0].Parts[1].Kind != "web_search_call" || r.Messages[1].Role != router.RoleUser {
 		t.Errorf("%+v", r)
 	}
+	for item, want := range map[string]string{
+		`{"role":"user","content":"a","new":1,"id":"msg_1","status":"completed"}`:                                                 "input[0].new",
+		`{"role":"user","content":[{"type":"input_text","text":"a","new":1}]}`:                                                    "input[0].content[0].new",
+		`{"role":"user","content":[{"type":"input_image","image_url":"https://e.com/a","new":1}]}`:                                "input[0].content[0].new",
+		`{"role":"user","content":[{"type":"input_image","image_url":"https://e.com/a","file_data":"YQ=="}]}`:                     "input[0].content[0].file_data",
+		`{"role":"assistant","content":[{"type":"output_text","text":"a","annotations":[{}],"logprobs":[]}]}`:                     "",
+		`{"role":"assistant","content":[{"type":"refusal","refusal":"a","new":{"a":1}}]}`:                                         "input[0].content[0].new",
+		`{"type":"function_call","call_id":"c","name":"n","arguments":"{}","new":1}`:                                              "input[0].new",
+		`{"type":"function_call","call_id":"c","name":"n","arguments":"{}","caller":{"type":"direct"}}`:                           "",
+		`{"type":"function_call","call_id":"c","name":"n","arguments":"{}","caller":{"type":"program","caller_id":"c"}}`:          "input[0].caller",
+		`{"type":"function_call_output","call_id":"c","output":"a","namespace":"s","name":"n","id":"fco_1","status":"completed"}`: "input[0].namespace",
+		`{"type":"function_call_output","name":"n","output":"a"}`:                                                                 "input[0]",
+	} {
+		if r := decode(t, `{"model":"m","input":[`+item+`]}`); strings.Join(r.Extra, " ") != want {
+			t.Errorf("%s: extra %q, want %q", item, r.Extra, want)
+		}
+	}
+	many := strings.TrimSuffix(strings.Repeat(`{"role":"user","content":"a","new":1},`, 2*maxExtra), ",")
+	if r := decode(t, `{"model":"m","input":[`+many+`]}`); len(r.Extra) != maxExtra {
+		t.Errorf("%d fields are kept by name", len(r.Extra))
+	}
 }
 
 func TestDecodeRefuses(t *testing.T) {

@@ -2,6 +2,7 @@ package responses
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/tidwall/gjson"
 
@@ -46,7 +47,28 @@ func (d *decoding) unknown(field string, v gjson.Result) {
 	d.extra(field)
 }
 
-func (d *decoding) extra(field string) { d.req.Extra = append(d.req.Extra, field) }
+// maxExtra bounds how many fields without a canonical form are kept by name: one is enough to refuse a leg.
+const maxExtra = 64
+
+func (d *decoding) extra(field string) {
+	if len(d.req.Extra) < maxExtra {
+		d.req.Extra = append(d.req.Extra, field)
+	}
+}
+
+// beside sorts the members of an item or a part that are not among the known: only this dialect can carry those that say
+// something.
+func (d *decoding) beside(at string, v gjson.Result, known ...string) {
+	v.ForEach(func(key, m gjson.Result) bool {
+		switch {
+		case slices.Contains(known, key.Str), m.Type == gjson.Null, m.Type == gjson.False, m.Raw == `""`, m.Raw == "[]", m.Raw == "{}":
+		case key.Str == "caller" && m.Get("type").Str == "direct": // the model itself
+		default:
+			d.extra(at + "." + key.Str)
+		}
+		return true
+	})
+}
 
 func (d *decoding) hint(field, reason string) {
 	d.req.Hints = append(d.req.Hints, router.FieldError{Field: field, Reason: reason})

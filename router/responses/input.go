@@ -90,6 +90,7 @@ func (d *decoding) message(at string, v gjson.Result) *router.FieldError {
 		}
 		return true
 	})
+	d.beside(at, v, "type", "role", "content", "phase", "id", "status")
 	if role.Type != gjson.String {
 		return &router.FieldError{Field: at + ".role", Reason: "must be a string"}
 	}
@@ -126,20 +127,19 @@ func (d *decoding) call(at string, v gjson.Result) (fault *router.FieldError) {
 	if p.Text, fault = router.StringField(at+".arguments", v.Get("arguments")); fault != nil {
 		return fault
 	}
-	for _, name := range []string{"namespace", "async"} { // they say which tool is meant, and how
-		if member := v.Get(name); member.Exists() && member.Type != gjson.Null && member.Type != gjson.False {
-			d.extra(at + "." + name)
-		}
-	}
+	d.beside(at, v, "type", "id", "call_id", "name", "arguments", "status")
 	d.assistant(at, p)
 	return nil
 }
 
 func (d *decoding) result(at string, v gjson.Result) (fault *router.FieldError) {
 	p := router.Part{Kind: router.KindResult, Raw: json.RawMessage(v.Raw), Field: at}
-	if p.ID, fault = router.StringField(at+".call_id", v.Get("call_id")); fault != nil {
+	if !router.Given(v, "call_id") { // it answers by the name of the tool, which OpenAI alone knows how to do
+		d.extra(at)
+	} else if p.ID, fault = router.StringField(at+".call_id", v.Get("call_id")); fault != nil {
 		return fault
 	}
+	d.beside(at, v, "type", "id", "call_id", "name", "output", "status")
 	p.Name = v.Get("name").Str
 	if p.Parts, fault = d.content(at+".output", v.Get("output")); fault != nil {
 		return fault

@@ -141,7 +141,7 @@ var toolUse = []Scenario{
 	{Name: "results under shown seals", For: func(p Pair) bool { return sealing(p) && p.In.Dialect() != chat }, Run: loop(modelSealed, "reasoning=20", true)},
 	{Name: "results one by one", For: cross, Run: oneByOne},
 	{Name: "failed result", Feature: "Failed results", Run: failedResult,
-		Outcome: to(Outcome{Approximate, "results", "the failure is said in the result's text: OpenAI has no mark for it"}, chat, responses),
+		Outcome: to(Outcome{Approximate, "results", "the failure is said in front of the result: OpenAI has no mark for it"}, chat, responses),
 		For:     func(p Pair) bool { return p.In.Dialect() == messages || p.In.Dialect() == gemini }},
 	{Name: "history from elsewhere", Run: func(s *Session) {
 		k := Call{"call_1", "weather", `{"city":"Oslo"}`}
@@ -195,6 +195,9 @@ func failedResult(s *Session) {
 		word, field = "error of weather", ""
 	}
 	r.warned(s, field)
+	if field != "" {
+		sends("The tool failed.")(s, r)
+	}
 	if !strings.Contains(r.Text(), word) || !strings.Contains(r.Text(), "no such city") {
 		s.Errorf("the model read %s", fmt.Sprintf("%q", r.Text()))
 	}
