@@ -1,8 +1,8 @@
 package router
 
-// Remembered is how many breakers are in memory.
+// Remembered is how many legs are in memory.
 func (h *Health) Remembered() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.breakers)
+	return len(h.legs)
 }

@@ -74,3 +74,57 @@ func TestBreakersAreBounded(t *testing.T) {
 		t.Error("a breaker that is open was forgotten")
 	}
 }
+
+func TestCredentialFailuresOpenAtOnce(t *testing.T) {
+	h, now := router.NewHealth(), time.Unix(1_800_000_000, 0)
+	leg, sibling := ledger.Choice{Model: "openai/a", Credential: "cred_1"}, ledger.Choice{Model: "openai/b", Credential: "cred_1"}
+	try(h, leg, now, router.ClassCredential)
+	if want := (router.State{Failing: true, Since: now, Why: router.ClassCredential}); h.State(leg, now) != want || !h.Open(leg, now) {
+		t.Errorf("after one failure of the credential: %+v", h.State(leg, now))
+	}
+	if h.Open(sibling, now) || h.State(sibling, now).Failing {
+		t.Error("another model is shut out: what the credential may not do with one it may with another")
+	}
+	h.Clear("cred_1")
+	if h.Open(leg, now) || h.State(leg, now) != (router.State{}) {
+		t.Error("a credential that was found to be good stays shut out")
+	}
+	for range 3 {
+		try(h, leg, now, router.ClassServerError)
+	}
+	if h.Clear("cred_1"); !h.Open(leg, now) {
+		t.Error("a good credential closes the breaker of an upstream that is down")
+	}
+	since := now
+	now = now.Add(time.Minute)
+	if h.Open(leg, now) || h.State(leg, now) != (router.State{Failing: true, Since: since, Why: router.ClassServerError}) {
+		t.Errorf("after the pause, before anything came through: open %v, %+v", h.Open(leg, now), h.State(leg, now))
+	}
+	if try(h, leg, now, ""); h.State(leg, now) != (router.State{}) {
+		t.Errorf("after a success: %+v", h.State(leg, now))
+	}
+}
+
+func TestTrippedCredential(t *testing.T) {
+	h, now := router.NewHealth(), time.Unix(1_800_000_000, 0)
+	leg, other := ledger.Choice{Model: "openai/a", Credential: "cred_1"}, ledger.Choice{Model: "openai/a", Credential: "cred_2"}
+	h.Trip("cred_1", now.Add(time.Hour), router.ClassCredential, now)
+	h.Trip("cred_1", now.Add(2*time.Hour), router.ClassCredential, now.Add(time.Minute))
+	at := now.Add(2*time.Hour - 1)
+	if try(h, leg, at, "") || !h.Condition(leg, at).Open || h.State(leg, at) != (router.State{Failing: true, Since: now, Why: router.ClassCredential}) {
+		t.Errorf("a tripped credential is called: %+v", h.State(leg, at))
+	}
+	if !try(h, other, at, "") {
+		t.Error("another credential is shut out as well")
+	}
+	if !try(h, leg, at.Add(1), "") || h.State(leg, at.Add(1)).Failing {
+		t.Error("it is not called when its time is over")
+	}
+	h.Trip("cred_1", time.Time{}, router.ClassCredential, now)
+	if try(h, leg, now.AddDate(1, 0, 0), "") {
+		t.Error("without an end it ends")
+	}
+	if h.Clear("cred_1"); !try(h, leg, now, "") {
+		t.Error("cleared, it is not called")
+	}
+}

@@ -1,0 +1,126 @@
+package router
+
+import "time"
+
+// How observations are weighed. A reading has weight; the figure is their mean. The weight fades with time, and with too
+// little left the figure is unknown again: so a leg that was slow or failed is tried anew, and traffic comes back to it.
+const (
+	halfLife    = 10 * time.Second
+	oneReading  = 1024           // its weight
+	mostWeight  = 8 * oneReading // more readings than that do not make a figure slower to change
+	leastWeight = oneReading / 4 // with less the figure is unknown: 20 s after a single reading, 50 s after many
+	allFaded    = 60 * time.Second
+)
+
+// Bounds of what is taken down, so that no upstream's or clock's nonsense stays.
+const (
+	mostFirst = time.Hour
+	mostRate  = 1_000_000 // tokens a second
+	leastText = 16        // tokens, below which nothing is said about the pace
+)
+
+// usualRate is the tokens a second at which an answer is taken to be written whose leg's pace is not known.
+const usualRate = 100
+
+// faded is what is left of a weight after a while: half of it after each half-life, on a straight line in between.
+func faded(weight int64, after time.Duration) int64 {
+	if after <= 0 {
+		return weight
+	}
+	halves := after / halfLife
+	if halves > 30 {
+		return 0
+	}
+	weight >>= halves
+	return weight - weight*int64(after%halfLife)/int64(2*halfLife)
+}
+
+// figure is a mean of readings.
+type figure struct {
+	mean, weight int64
+	at           time.Time // of the latest reading
+}
+
+func (f *figure) add(reading int64, now time.Time) {
+	w := min(faded(f.weight, now.Sub(f.at)), mostWeight-oneReading)
+	if w < leastWeight {
+		w = 0
+	}
+	f.mean = (f.mean*w + reading*oneReading) / (w + oneReading)
+	f.weight, f.at = w+oneReading, now
+}
+
+// known is the figure, 0 if it is not known any more.
+func (f *figure) known(now time.Time) int64 {
+	if faded(f.weight, now.Sub(f.at)) < leastWeight {
+		return 0
+	}
+	return f.mean
+}
+
+// outcomes are the calls that failed among all.
+type outcomes struct {
+	failed, all int64 // weights
+	at          time.Time
+}
+
+func (o *outcomes) add(failed bool, now time.Time) {
+	since := now.Sub(o.at)
+	o.failed, o.all, o.at = faded(o.failed, since), faded(o.all, since), now
+	if most := int64(mostWeight - oneReading); o.all > most {
+		o.failed, o.all = o.failed*most/o.all, most
+	}
+	o.all += oneReading
+	if failed {
+		o.failed += oneReading
+	}
+}
+
+// perMille is how many of a thousand calls fail. One good call is taken for granted: what was seen fades towards it, and
+// one failure alone is not the whole truth.
+func (o *outcomes) perMille(now time.Time) int64 {
+	since := now.Sub(o.at)
+	return 1000 * faded(o.failed, since) / (faded(o.all, since) + oneReading)
+}
+
+// observed is how a leg has done lately.
+type observed struct {
+	first figure // nanoseconds to the first content
+	rate  figure // tokens a second, of the output that is shown
+	calls outcomes
+}
+
+// pace is what one call has shown of its leg's.
+type pace struct {
+	first, writing, whole time.Duration // of an answer that came whole, only that
+	tokens                int64
+}
+
+// note takes down what a call has shown.
+func (o *observed) note(p pace, now time.Time) {
+	first := p.first
+	if p.whole > 0 { // what of the time went by before the first content does not show: what its text took is taken off
+		rate := o.rate.known(now)
+		if rate == 0 {
+			rate = usualRate
+		}
+		first = max(time.Millisecond, p.whole-time.Duration(min(p.tokens, mostRate))*time.Second/time.Duration(rate))
+	}
+	if first > 0 {
+		o.first.add(int64(min(first, mostFirst)), now)
+	}
+	if p.tokens >= leastText && p.writing > time.Millisecond {
+		o.rate.add(min(mostRate, max(1, min(p.tokens, mostRate)*int64(time.Second)/int64(p.writing))), now)
+	}
+}
+
+// Streamed notes how an answer came: after how long its first content, and how many tokens, those of reasoning left out, in
+// how long from then on. To be called before Report.
+func (t *Trial) Streamed(first time.Duration, tokens int64, writing time.Duration) {
+	t.pace = pace{first: max(1, first), tokens: tokens, writing: writing}
+}
+
+// Whole notes after how long an answer came that was not streamed, with how many tokens. To be called before Report.
+func (t *Trial) Whole(took time.Duration, tokens int64) {
+	t.pace = pace{whole: max(1, took), tokens: tokens}
+}
