@@ -13,7 +13,7 @@ func busy(b *testing.B) *State {
 		AttachCredential{Who: operator, Org: Platform, Credential: "pool", Provider: "openai", Fingerprint: "f", Use: UsePrefer},
 		OpenOrg{operator, "acme", "p"},
 		GrantCredit{operator, "acme", "l1", 1000 * Dollar, 0, 0},
-		IssueKey{operator, "acme", "k1", secret("a"), []Scope{ScopeInference}, []string{"openai/*"}, 0},
+		IssueKey{Who: operator, Org: "acme", Key: "k1", Hash: secret("a"), Scopes: []Scope{ScopeInference}, Models: []string{"openai/*"}},
 	} {
 		if _, refused, broken := w.do(c); refused != nil || broken != nil {
 			b.Fatal(refused, broken)

@@ -32,6 +32,10 @@ type Credential struct {
 	Order       int     `json:"order,omitzero"` // among the org's for a provider, ascending
 	Attached    Instant `json:"attached"`
 	Rotated     Instant `json:"rotated,omitzero"`
+
+	Checked    Checked    `json:"checked,omitzero"`
+	Commitment Commitment `json:"commitment,omitzero"`
+	Drawn      Nano       `json:"drawn,omitzero"` // list cost of what was settled on it since the commitment was set
 }
 
 // Kind says whose account the credential is.
@@ -59,6 +63,7 @@ type AttachCredential struct {
 	BaseURL     string
 	Use         Use
 	Order       int
+	Commitment  Commitment
 }
 
 // RotateCredential records that the vault holds a new secret for a credential.
@@ -84,6 +89,8 @@ type CredentialAttached struct {
 	BaseURL     string `json:"base_url,omitzero"`
 	Use         Use    `json:"use"`
 	Order       int    `json:"order,omitzero"`
+
+	Commitment Commitment `json:"commitment,omitzero"`
 }
 
 // CredentialRotated is credential.rotated.
@@ -100,7 +107,7 @@ type CredentialDetached struct {
 func (c AttachCredential) Stream() string { return c.Org }
 func (c AttachCredential) By() By         { return c.Who }
 func (c AttachCredential) Once() []Cause  { return c.Who.once(c.Org) }
-func (c AttachCredential) decide(d *Draft, _ Instant) ([]Event, error) {
+func (c AttachCredential) decide(d *Draft, at Instant) ([]Event, error) {
 	if c.Org != Platform {
 		if _, err := d.openOrg(c.Org); err != nil {
 			return nil, err
@@ -114,7 +121,10 @@ func (c AttachCredential) decide(d *Draft, _ Instant) ([]Event, error) {
 	case c.Use != UsePrefer && c.Use != UseFallback && c.Use != UseOnly:
 		return nil, refuse(CodeInvalid, "use %q is none of prefer, fallback, only", c.Use)
 	}
-	return []Event{&CredentialAttached{c.Credential, c.Provider, c.Fingerprint, c.BaseURL, c.Use, c.Order}}, nil
+	if err := c.Commitment.validate(at); err != nil {
+		return nil, err
+	}
+	return []Event{&CredentialAttached{c.Credential, c.Provider, c.Fingerprint, c.BaseURL, c.Use, c.Order, c.Commitment}}, nil
 }
 
 func (d *Draft) attached(org, id string) error {
@@ -148,18 +158,25 @@ func (*CredentialAttached) Type() Type                { return "credential.attac
 func (*CredentialAttached) postings(string) []Posting { return nil }
 func (e *CredentialAttached) evolve(d *Draft, r *Record) {
 	d.credentials.set(e.Credential, &Credential{ID: e.Credential, Org: r.Stream, Provider: e.Provider,
-		Fingerprint: e.Fingerprint, BaseURL: e.BaseURL, Use: e.Use, Order: e.Order, Attached: r.At})
+		Fingerprint: e.Fingerprint, BaseURL: e.BaseURL, Use: e.Use, Order: e.Order, Attached: r.At, Commitment: e.Commitment})
 	d.touch(r, "credential", e.Credential)
 }
 
 func (*CredentialRotated) Type() Type                { return "credential.rotated" }
 func (*CredentialRotated) postings(string) []Posting { return nil }
 func (e *CredentialRotated) evolve(d *Draft, r *Record) {
-	if c := d.credential(e.Credential); c != nil {
+	d.changeCredential(r, e.Credential, func(c *Credential) {
+		c.Fingerprint, c.Rotated, c.Checked = e.Fingerprint, r.At, Checked{}
+	})
+}
+
+// changeCredential replaces a credential by a changed copy.
+func (d *Draft) changeCredential(r *Record, id string, change func(*Credential)) {
+	if c := d.credential(id); c != nil {
 		n := *c
-		n.Fingerprint, n.Rotated = e.Fingerprint, r.At
-		d.credentials.set(n.ID, &n)
-		d.touch(r, "credential", n.ID)
+		change(&n)
+		d.credentials.set(id, &n)
+		d.touch(r, "credential", id)
 	}
 }
 

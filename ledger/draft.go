@@ -26,6 +26,7 @@ type Draft struct {
 	models      overlay[string, *Model]
 	prices      overlay[string, *Price]
 	policies    overlay[string, *Policy]
+	spends      overlay[string, *Spend]
 
 	touchedRows     map[RowKey]uint64
 	touchedBalances map[balanceKey]uint64
@@ -37,7 +38,7 @@ func (s *State) Draft(newID func() [16]byte) *Draft {
 		base: s, newID: newID, head: s.head, at: s.at,
 		versions: over(s.versions), balances: over(s.balances),
 		orgs: over(s.orgs), keys: over(s.keys), credentials: over(s.credentials), holds: over(s.holds),
-		plans: over(s.plans), models: over(s.models), prices: over(s.prices), policies: over(s.policies),
+		plans: over(s.plans), models: over(s.models), prices: over(s.prices), policies: over(s.policies), spends: over(s.spends),
 		touchedRows: map[RowKey]uint64{}, touchedBalances: map[balanceKey]uint64{},
 	}
 }
@@ -196,6 +197,8 @@ func (d *Draft) row(k RowKey) any {
 		return orNil(d.models.get(k.ID))
 	case "policy":
 		return orNil(d.policies.get(k.ID))
+	case "spend":
+		return orNil(d.spends.get(k.ID))
 	default:
 		return orNil(d.prices.get(k.ID))
 	}
@@ -232,7 +235,12 @@ func (s *State) Merge(d *Draft) {
 	}
 	wallets := map[string]bool{}
 	for id, l := range d.credentials.over {
-		if c := s.credentials[id]; c != nil { // none, if the draft both attached and detached it
+		c := s.credentials[id] // none, if the draft attached it
+		if c != nil && !l.deleted && c.Org == l.value.Org && byUse(c, l.value) == 0 {
+			s.replaceInWallet(c, l.value)
+			continue
+		}
+		if c != nil {
 			wallets[c.Org] = true
 		}
 		if !l.deleted {
@@ -256,6 +264,7 @@ func (s *State) Merge(d *Draft) {
 	d.models.merge()
 	d.prices.merge()
 	d.policies.merge()
+	d.spends.merge()
 	if len(wallets) > 0 {
 		s.indexWallets(wallets)
 	}

@@ -30,7 +30,7 @@ func TestBatchOfOneLife(t *testing.T) {
 	if len(w.state.Wallet("acme")) != 0 || len(w.state.Wallet("beta")) != 1 {
 		t.Errorf("wallets of %d and %d", len(w.state.Wallet("acme")), len(w.state.Wallet("beta")))
 	}
-	batch(t, w, IssueKey{operator, "acme", "k", secret("a"), []Scope{ScopeInference}, nil, 0},
+	batch(t, w, IssueKey{Who: operator, Org: "acme", Key: "k", Hash: secret("a"), Scopes: []Scope{ScopeInference}},
 		RotateKey{operator, "acme", "k", secret("b"), instant("2027-01-01")}, RotateKey{operator, "acme", "k", secret("c"), instant("2027-01-01")})
 	if w.state.KeyByHash(secret("a")) != nil || w.state.KeyByHash(secret("b")) == nil || w.state.KeyByHash(secret("c")) == nil {
 		t.Error("of a key's secrets the last two are known")

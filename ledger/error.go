@@ -23,6 +23,7 @@ const (
 	CodeUnpricedModel     Code = "unpriced_model" // no price is in force: paid capacity fails closed
 	CodeInsufficientFunds Code = "insufficient_funds"
 	CodeFundsHeld         Code = "funds_held"  // only other calls' holds stand in the way
+	CodeCapReached        Code = "cap_reached" // a cap of the key does not leave enough
 	CodeUnavailable       Code = "unavailable" // the node cannot take commands now
 	CodeInternal          Code = "internal"    // a bug: an invariant would have broken
 )
@@ -32,6 +33,9 @@ type Error struct {
 	Code    Code
 	Message string // for people: what, where, and what to do
 	Of      string // the id of what stands in the way, for instance the first request under a repeated cause
+	// Until is when the cap of a CodeCapReached will no longer be used up: Never, if the end of no window helps, and 0 if only
+	// other calls' holds stand in the way, which may end at any time.
+	Until Instant
 }
 
 // Error is the message; the code is for programs.

@@ -2,9 +2,9 @@ package ledger
 
 import "math"
 
-// fund decides whether a leg may run and what it holds meanwhile. Released is the request's present hold, which the
+// fund decides whether a leg may run and what it holds meanwhile. Present is the request's hold so far, which the
 // new one replaces. A leg on the org's own credential holds and costs nothing here, whatever the plan.
-func (d *Draft) fund(o *Org, key string, lane Lane, dm Demand, released []Draw, at Instant) (Leg, []Draw, error) {
+func (d *Draft) fund(o *Org, key string, lane Lane, dm Demand, present *Hold, at Instant) (Leg, []Draw, error) {
 	if err := dm.validate(); err != nil {
 		return Leg{}, nil, err
 	}
@@ -35,7 +35,11 @@ func (d *Draft) fund(o *Org, key string, lane Lane, dm Demand, released []Draw, 
 	if dm.Gratis {
 		return leg, nil, nil
 	}
-	f := funding{d: d, o: o, plan: plan, leg: &leg, price: price, released: released}
+	f := funding{d: d, o: o, plan: plan, leg: &leg, price: price, present: present, at: at}
+	if present != nil {
+		f.released = present.Draws
+	}
+	f.spend, _ = d.spends.get(key)
 	held, err := f.place(m, dm)
 	return leg, held, err
 }
@@ -78,7 +82,10 @@ type funding struct {
 	plan     *Plan
 	leg      *Leg
 	price    *Price
-	released []Draw
+	present  *Hold
+	released []Draw // by the present hold
+	spend    *Spend // of the key; nil if it has no caps
+	at       Instant
 }
 
 // purse is what there is to hold from.
@@ -86,6 +93,7 @@ type purse struct {
 	messages int64
 	tokens   int64
 	credit   Nano
+	room     room // that the key's caps leave
 }
 
 // place sizes the output cap and takes the hold: free messages where the plan gives them, else plan tokens, else credit.
@@ -126,12 +134,15 @@ func (f *funding) place(m *Model, dm Demand) ([]Draw, error) {
 		}
 		leg.Output, leg.Clipped = lo, true
 	}
-	leg.Bound = Cost(f.price.worst(leg.Input, leg.ServiceTier), f.atWorst(leg.Output))
+	leg.Bound = f.bound(leg.Output)
 	return f.take(now), nil
 }
 
 // purses is what can be held now, and what could if no other call held anything.
 func (f *funding) purses() (now, idle purse) {
+	if f.spend != nil {
+		now.room, idle.room = f.spend.room(f.present, f.at)
+	}
 	add := func(w Draw, open bool) {
 		if !open {
 			return
@@ -166,13 +177,14 @@ func (p *purse) add(u Unit, n int64) {
 	}
 }
 
-func (f *funding) atWorst(output int64) Usage {
-	return Usage{Input: f.leg.Input, Output: output * f.leg.Answers}.Clamped()
+// bound is the list cost of a cap at worst.
+func (f *funding) bound(output int64) Nano {
+	return Cost(f.price.worst(f.leg.Input, f.leg.ServiceTier), f.leg.worst(output))
 }
 
 // need is what a cap would take at worst: plan tokens, and dollars for the share of them that the allowance lacks.
 func (f *funding) need(p purse, output int64) (tokens int64, credit Nano) {
-	u := f.atWorst(output)
+	u := f.leg.worst(output)
 	total := u.Total() * f.leg.Weight
 	tokens = min(total, p.tokens)
 	rates := f.price.worst(f.leg.Input, f.leg.ServiceTier).Scale(basis + f.leg.Markup)
@@ -185,7 +197,15 @@ func (f *funding) need(p purse, output int64) (tokens int64, credit Nano) {
 	return tokens, Share(rates, u, total-tokens, total)
 }
 
-func (f *funding) fits(p purse, output int64) bool {
+func (f *funding) fits(p purse, output int64) bool { return f.within(p, output) && f.pays(p, output) }
+
+// within tells whether the key's caps leave room for a cap on the output.
+func (f *funding) within(p purse, output int64) bool {
+	return f.spend == nil || p.room.takes(int64(f.bound(output)), f.leg.worst(output).Total()*f.leg.Weight)
+}
+
+// pays tells whether there is what a cap on the output would take.
+func (f *funding) pays(p purse, output int64) bool {
 	if p.messages > 0 {
 		return true
 	}
@@ -193,9 +213,13 @@ func (f *funding) fits(p purse, output int64) bool {
 	return credit <= p.credit
 }
 
+// refusal says why not even the floor fits: first what waiting for other calls does not mend.
 func (f *funding) refusal(now, idle purse, floor int64) error {
+	if !f.within(idle, floor) || f.pays(now, floor) {
+		return f.spend.reached(int64(f.bound(floor)), f.leg.worst(floor).Total()*f.leg.Weight, f.at)
+	}
 	_, credit := f.need(now, floor)
-	if f.fits(idle, floor) {
+	if f.pays(idle, floor) {
 		return refuse(CodeFundsHeld, "other calls hold what this one needs: try again when one has ended")
 	}
 	if f.plan.Messages > 0 && f.plan.Tokens == 0 {

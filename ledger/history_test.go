@@ -336,7 +336,7 @@ func (h *history) access() error {
 	hash := secret(itoa(h.made))
 	switch h.roll(8, "access") {
 	case 0:
-		return h.play(IssueKey{operator, org, key, hash, []Scope{ScopeInference}, nil, 0})
+		return h.play(IssueKey{Who: operator, Org: org, Key: key, Hash: hash, Scopes: []Scope{ScopeInference}})
 	case 1, 2:
 		return h.play(RotateKey{operator, org, key, hash, h.w.now + Instant(h.roll(2, "overlap"))})
 	case 3:
@@ -346,7 +346,8 @@ func (h *history) access() error {
 	case 5:
 		return h.play(RotateCredential{operator, org, credential, "g"})
 	default:
-		return h.play(AttachCredential{operator, org, credential, "openai", "f", "", []Use{UseOnly, UsePrefer, UseFallback}[h.roll(3, "use")], h.roll(3, "order")})
+		return h.play(AttachCredential{Who: operator, Org: org, Credential: credential, Provider: "openai", Fingerprint: "f",
+			Use: []Use{UseOnly, UsePrefer, UseFallback}[h.roll(3, "use")], Order: h.roll(3, "order")})
 	}
 }
 

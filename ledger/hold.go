@@ -56,6 +56,11 @@ type Leg struct {
 	Bound       Nano   `json:"bound,omitzero"`      // list cost at worst
 }
 
+// worst is the usage of the leg at the most, with a cap on the output of one answer.
+func (l *Leg) worst(output int64) Usage {
+	return Usage{Input: l.Input, Output: output * max(1, l.Answers)}.Clamped()
+}
+
 // Hold is the authorisation of one open request. It has no expiry: only a resolution ends it.
 type Hold struct {
 	Request  string  `json:"request"`
@@ -63,10 +68,14 @@ type Hold struct {
 	Key      string  `json:"key,omitzero"`
 	Lane     Lane    `json:"lane"`
 	Admitted Instant `json:"admitted"`
-	Position uint64  `json:"position"` // of request.admitted
-	Leg      Leg     `json:"leg"`      // the latest
+	Extended Instant `json:"extended,omitzero"` // when the latest leg was admitted, if that was on a later day than the first
+	Position uint64  `json:"position"`          // of request.admitted
+	Leg      Leg     `json:"leg"`               // the latest
 	Draws    []Draw  `json:"draws,omitempty"`
 }
+
+// since is when the latest leg was admitted, to the day.
+func (h *Hold) since() Instant { return max(h.Admitted, h.Extended) }
 
 // Admit asks for a request's first leg.
 type Admit struct {
@@ -146,7 +155,7 @@ func (c Extend) decide(d *Draft, at Instant) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	leg, held, err := d.fund(o, h.Key, h.Lane, c.Demand, h.Draws, at)
+	leg, held, err := d.fund(o, h.Key, h.Lane, c.Demand, h, at)
 	if err != nil {
 		return nil, err
 	}
@@ -232,6 +241,7 @@ func (e *RequestAdmitted) evolve(d *Draft, r *Record) {
 	d.holds.set(e.Request, &Hold{Request: e.Request, Org: r.Stream, Key: e.Key, Lane: e.Lane, Admitted: r.At,
 		Position: r.Position, Leg: e.Leg, Draws: e.Held})
 	d.touch(r, "hold", e.Request)
+	d.spend(r, e.Key, outlay{began: &e.Leg})
 }
 
 func (*RequestExtended) Type() Type { return "request.extended" }
@@ -242,8 +252,12 @@ func (e *RequestExtended) evolve(d *Draft, r *Record) {
 	if h := d.hold(e.Request); h != nil {
 		n := *h
 		n.Leg, n.Draws = e.Leg, e.Held
+		if WindowDay.begins(r.At) != WindowDay.begins(h.Admitted) {
+			n.Extended = r.At
+		}
 		d.holds.set(n.Request, &n)
 		d.touch(r, "hold", n.Request)
+		d.spend(r, h.Key, outlay{ended: h, began: &e.Leg})
 	}
 }
 

@@ -8,6 +8,9 @@ import (
 // Instant is a moment in nanoseconds since 1970, UTC. Zero means none: no expiry, no end.
 type Instant int64
 
+// Never is later than any event.
+const Never Instant = math.MaxInt64
+
 // InstantOf converts a time.
 func InstantOf(t time.Time) Instant {
 	if t.IsZero() {
@@ -38,7 +41,7 @@ func monthsAfter(anchor Instant, n int) Instant {
 	last := first.AddDate(0, 1, -1).Day()
 	then := first.AddDate(0, 0, min(t.Day(), last)-1)
 	if then.Year() > 2261 { // the last whole year that an Instant reaches
-		return math.MaxInt64
+		return Never
 	}
 	return InstantOf(then)
 }

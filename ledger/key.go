@@ -25,8 +25,12 @@ type Key struct {
 	Scopes  []Scope  `json:"scopes"`
 	Models  []string `json:"models,omitempty"` // patterns of the models it may call; all if none
 	Expires Instant  `json:"expires,omitzero"`
+	Caps    []Cap    `json:"caps,omitempty"`
 	Issued  Instant  `json:"issued"`
 	Revoked bool     `json:"revoked,omitzero"`
+
+	RequestsPerMinute int64 `json:"requests_per_minute,omitzero"` // 0: as many as the org's plan allows
+	TokensPerMinute   int64 `json:"tokens_per_minute,omitzero"`   // likewise
 }
 
 // Opens tells whether the secret of a digest opens the key at an instant.
@@ -64,9 +68,13 @@ type IssueKey struct {
 	Scopes  []Scope
 	Models  []string
 	Expires Instant
+	Caps    []Cap
+
+	RequestsPerMinute int64
+	TokensPerMinute   int64
 }
 
-// LimitKey changes what a key may do from now on.
+// LimitKey changes what a key may do from now on: all of it, to what is given here.
 type LimitKey struct {
 	Who     By
 	Org     string
@@ -74,6 +82,10 @@ type LimitKey struct {
 	Scopes  []Scope
 	Models  []string
 	Expires Instant
+	Caps    []Cap
+
+	RequestsPerMinute int64
+	TokensPerMinute   int64
 }
 
 // RotateKey gives a key a new secret. The former one opens it until FormerEnds.
@@ -99,6 +111,10 @@ type KeyIssued struct {
 	Scopes  []Scope  `json:"scopes"`
 	Models  []string `json:"models,omitempty"`
 	Expires Instant  `json:"expires,omitzero"`
+	Caps    []Cap    `json:"caps,omitempty"`
+
+	RequestsPerMinute int64 `json:"requests_per_minute,omitzero"`
+	TokensPerMinute   int64 `json:"tokens_per_minute,omitzero"`
 }
 
 // KeyLimited is key.limited.
@@ -107,6 +123,10 @@ type KeyLimited struct {
 	Scopes  []Scope  `json:"scopes"`
 	Models  []string `json:"models,omitempty"`
 	Expires Instant  `json:"expires,omitzero"`
+	Caps    []Cap    `json:"caps,omitempty"`
+
+	RequestsPerMinute int64 `json:"requests_per_minute,omitzero"`
+	TokensPerMinute   int64 `json:"tokens_per_minute,omitzero"`
 }
 
 // KeyRotated is key.rotated.
@@ -124,32 +144,38 @@ type KeyRevoked struct {
 // maxPatterns bounds the model patterns of a key: whoever may change a key must not fill the log with them.
 const maxPatterns = 100
 
-func validLimits(scopes []Scope, models []string, expires, at Instant) error {
-	if len(scopes) == 0 {
+// validate checks what may be changed of a key.
+func (k *Key) validate(at Instant) error {
+	if len(k.Scopes) == 0 {
 		return refuse(CodeInvalid, "a key needs a scope: inference, admin, or both")
 	}
-	for i, s := range scopes {
+	for i, s := range k.Scopes {
 		switch {
 		case s != ScopeInference && s != ScopeAdmin:
 			return refuse(CodeInvalid, "scope %q is neither inference nor admin", s)
-		case slices.Contains(scopes[:i], s):
+		case slices.Contains(k.Scopes[:i], s):
 			return refuse(CodeInvalid, "scope %q is given twice", s)
 		}
 	}
-	if len(models) > maxPatterns {
-		return refuse(CodeInvalid, "%d model patterns: a key has up to %d", len(models), maxPatterns)
+	if len(k.Models) > maxPatterns {
+		return refuse(CodeInvalid, "%d model patterns: a key has up to %d", len(k.Models), maxPatterns)
 	}
-	for _, m := range models {
+	for _, m := range k.Models {
 		// As a model's name, a pattern is no text: the log carries no personal strings.
 		outside := func(c rune) bool { return c <= ' ' || c > '~' }
 		if _, err := path.Match(m, ""); err != nil || m == "" || len(m) > 128 || strings.ContainsFunc(m, outside) {
 			return refuse(CodeInvalid, "model pattern %q: a name such as openai/gpt-6-luna or claude-*", m)
 		}
 	}
-	if expires.passed(at) {
-		return refuse(CodeInvalid, "the key would expire at %s, which has passed", expires)
+	if k.Expires.passed(at) {
+		return refuse(CodeInvalid, "the key would expire at %s, which has passed", k.Expires)
 	}
-	return nil
+	for _, n := range []int64{k.RequestsPerMinute, k.TokensPerMinute} {
+		if n < 0 || n > maxTokens {
+			return refuse(CodeInvalid, "%d a minute: a limit is not negative and at most %d", n, int64(maxTokens))
+		}
+	}
+	return validCaps(k.Caps)
 }
 
 func (d *Draft) liveKey(org, id string) (*Key, error) {
@@ -176,23 +202,28 @@ func (c IssueKey) decide(d *Draft, at Instant) ([]Event, error) {
 	if d.key(c.Key) != nil {
 		return nil, refuse(CodeConflict, "key %s exists already", c.Key)
 	}
-	if err := validLimits(c.Scopes, c.Models, c.Expires, at); err != nil {
+	e := &KeyIssued{c.Key, c.Hash, c.Scopes, c.Models, c.Expires, c.Caps, c.RequestsPerMinute, c.TokensPerMinute}
+	if err := e.key(c.Org).validate(at); err != nil {
 		return nil, err
 	}
-	return []Event{&KeyIssued{c.Key, c.Hash, c.Scopes, c.Models, c.Expires}}, nil
+	return []Event{e}, nil
 }
 
 func (c LimitKey) Stream() string { return c.Org }
 func (c LimitKey) By() By         { return c.Who }
 func (c LimitKey) Once() []Cause  { return c.Who.once(c.Org) }
 func (c LimitKey) decide(d *Draft, at Instant) ([]Event, error) {
-	if _, err := d.liveKey(c.Org, c.Key); err != nil {
+	k, err := d.liveKey(c.Org, c.Key)
+	if err != nil {
 		return nil, err
 	}
-	if err := validLimits(c.Scopes, c.Models, c.Expires, at); err != nil {
+	e := &KeyLimited{c.Key, c.Scopes, c.Models, c.Expires, c.Caps, c.RequestsPerMinute, c.TokensPerMinute}
+	n := *k
+	e.change(&n)
+	if err := n.validate(at); err != nil {
 		return nil, err
 	}
-	return []Event{&KeyLimited{c.Key, c.Scopes, c.Models, c.Expires}}, nil
+	return []Event{e}, nil
 }
 
 func (c RotateKey) Stream() string { return c.Org }
@@ -230,14 +261,28 @@ func (d *Draft) changeKey(r *Record, id string, change func(*Key)) {
 func (*KeyIssued) Type() Type                { return "key.issued" }
 func (*KeyIssued) postings(string) []Posting { return nil }
 func (e *KeyIssued) evolve(d *Draft, r *Record) {
-	d.keys.set(e.Key, &Key{ID: e.Key, Org: r.Stream, Hash: e.Hash, Scopes: e.Scopes, Models: e.Models, Expires: e.Expires, Issued: r.At})
+	k := e.key(r.Stream)
+	k.Issued = r.At
+	d.keys.set(e.Key, k)
 	d.touch(r, "key", e.Key)
+	d.setCaps(r, e.Key, e.Caps)
+}
+
+func (e *KeyIssued) key(org string) *Key {
+	return &Key{ID: e.Key, Org: org, Hash: e.Hash, Scopes: e.Scopes, Models: e.Models, Expires: e.Expires, Caps: e.Caps,
+		RequestsPerMinute: e.RequestsPerMinute, TokensPerMinute: e.TokensPerMinute}
 }
 
 func (*KeyLimited) Type() Type                { return "key.limited" }
 func (*KeyLimited) postings(string) []Posting { return nil }
 func (e *KeyLimited) evolve(d *Draft, r *Record) {
-	d.changeKey(r, e.Key, func(k *Key) { k.Scopes, k.Models, k.Expires = e.Scopes, e.Models, e.Expires })
+	d.changeKey(r, e.Key, e.change)
+	d.setCaps(r, e.Key, e.Caps)
+}
+
+func (e *KeyLimited) change(k *Key) {
+	k.Scopes, k.Models, k.Expires, k.Caps = e.Scopes, e.Models, e.Expires, e.Caps
+	k.RequestsPerMinute, k.TokensPerMinute = e.RequestsPerMinute, e.TokensPerMinute
 }
 
 func (*KeyRotated) Type() Type                { return "key.rotated" }

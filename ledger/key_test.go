@@ -134,7 +134,7 @@ func TestKeysAndWallets(t *testing.T) {
 func TestKeyPatterns(t *testing.T) {
 	w := play(t, "org acme tiny\nkey k1 acme")
 	limit := func(models ...string) error {
-		_, refused, broken := w.do(LimitKey{operator, "acme", "k1", []Scope{ScopeInference}, models, 0})
+		_, refused, broken := w.do(LimitKey{Who: operator, Org: "acme", Key: "k1", Scopes: []Scope{ScopeInference}, Models: models})
 		if broken != nil {
 			t.Fatal(broken)
 		}

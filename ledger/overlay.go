@@ -1,5 +1,7 @@
 package ledger
 
+import "iter"
+
 // overlay is a map over a map: reads fall through to the base, writes and deletions stay on top until merged.
 type overlay[K comparable, V any] struct {
 	base map[K]V
@@ -21,6 +23,22 @@ func (o *overlay[K, V]) get(k K) (V, bool) {
 	}
 	v, ok := o.base[k]
 	return v, ok
+}
+
+// values yields every value, in no order.
+func (o *overlay[K, V]) values() iter.Seq[V] {
+	return func(yield func(V) bool) {
+		for _, l := range o.over {
+			if !l.deleted && !yield(l.value) {
+				return
+			}
+		}
+		for k, v := range o.base {
+			if _, changed := o.over[k]; !changed && !yield(v) {
+				return
+			}
+		}
+	}
 }
 
 func (o *overlay[K, V]) set(k K, v V) { o.over[k] = layered[V]{value: v} }

@@ -15,6 +15,9 @@ type Plan struct {
 	MaxOutput int64            `json:"max_output,omitzero"` // bound on the output of one call, all answers together, in tokens; 0 is none
 	Weights   map[string]int64 `json:"weights,omitempty"`   // plan tokens that one token of a model costs; 1 unless named
 	Pool      []string         `json:"pool,omitempty"`      // models of platform capacity that its auto lane takes; all if none
+
+	RequestsPerMinute int64 `json:"requests_per_minute,omitzero"` // of an org, all its keys together; 0 is no limit
+	TokensPerMinute   int64 `json:"tokens_per_minute,omitzero"`   // likewise
 }
 
 // DefaultOutput is the output cap of a call that sets none, where its plan does not say otherwise, in tokens.
@@ -105,7 +108,7 @@ func (c DefinePlan) decide(d *Draft, _ Instant) ([]Event, error) {
 	if !validID(c.ID) {
 		return nil, refuse(CodeInvalid, "plan %q: a plan's id is lower-case letters, digits and dashes", c.ID)
 	}
-	for _, n := range []int64{c.Tokens, c.Messages, c.Markup, c.Output, c.MaxInput, c.MaxOutput} {
+	for _, n := range []int64{c.Tokens, c.Messages, c.Markup, c.Output, c.MaxInput, c.MaxOutput, c.RequestsPerMinute, c.TokensPerMinute} {
 		if n < 0 || n > maxTokens {
 			return nil, refuse(CodeInvalid, "plan %s: %d: a figure is not negative and at most %d", c.ID, n, int64(maxTokens))
 		}

@@ -463,24 +463,36 @@ var verbs = map[string]func(*world, words) Command{
 		return AdjustCredit{operator, a.arg(0), a.arg(1), a.money(2), a.arg(3)}
 	},
 	"key": func(_ *world, a words) Command {
-		c := IssueKey{operator, a.arg(1), a.arg(0), secret(a.arg(0)), listOf[Scope](a.list("scopes")), a.list("models"), a.time("expires")}
+		c := IssueKey{operator, a.arg(1), a.arg(0), secret(a.arg(0)), listOf[Scope](a.list("scopes")), a.list("models"), a.time("expires"),
+			parseCaps(a), a.num("rpm"), a.num("tpm")}
 		if c.Scopes == nil {
 			c.Scopes = []Scope{ScopeInference}
 		}
 		return c
 	},
 	"limit": func(_ *world, a words) Command {
-		return LimitKey{operator, a.arg(1), a.arg(0), listOf[Scope](a.list("scopes")), a.list("models"), a.time("expires")}
+		return LimitKey{operator, a.arg(1), a.arg(0), listOf[Scope](a.list("scopes")), a.list("models"), a.time("expires"),
+			parseCaps(a), a.num("rpm"), a.num("tpm")}
 	},
 	"rotate": func(_ *world, a words) Command {
 		return RotateKey{operator, a.arg(1), a.arg(0), secret(a.arg(2)), a.time("until")}
 	},
 	"revoke": func(_ *world, a words) Command { return RevokeKey{operator, a.arg(1), a.arg(0)} },
 	"credential": func(_ *world, a words) Command {
-		return AttachCredential{operator, a.arg(1), a.arg(0), a.arg(2), "…abcd", a.named["url"], Use(a.arg(3)), int(a.num("order"))}
+		return AttachCredential{operator, a.arg(1), a.arg(0), a.arg(2), "…abcd", a.named["url"], Use(a.arg(3)), int(a.num("order")), parseCommitment(a)}
 	},
 	"reseal": func(_ *world, a words) Command { return RotateCredential{operator, a.arg(1), a.arg(0), a.arg(2)} },
 	"detach": func(_ *world, a words) Command { return DetachCredential{operator, a.arg(1), a.arg(0)} },
+	"check": func(w *world, a words) Command {
+		c := CheckCredential{operator, a.arg(1), a.arg(0), a.named["fingerprint"], CheckStatus(a.arg(2)), a.named["code"]}
+		if c.Fingerprint == "" {
+			c.Fingerprint = "…abcd"
+		}
+		return c
+	},
+	"commit": func(_ *world, a words) Command {
+		return CommitCredential{operator, a.arg(1), a.arg(0), parseCommitment(a)}
+	},
 	"admit": func(w *world, a words) Command {
 		lane := Lane(a.named["lane"])
 		if lane == "" {
@@ -502,6 +514,34 @@ var verbs = map[string]func(*world, words) Command{
 		return Void{operator, a.arg(0), a.arg(1), Resolution{Reason: a.named["reason"], Attempts: parseAttempts(a)}}
 	},
 	"interrupt": func(_ *world, a words) Command { return Interrupt{a.arg(0), a.arg(1), Rule(a.arg(2))} },
+}
+
+// parseCaps reads caps=$1.50/day,2000/month: dollars, or plan tokens.
+func parseCaps(a words) (caps []Cap) {
+	for _, text := range a.list("caps") {
+		amount, window, _ := strings.Cut(text, "/")
+		c := Cap{Unit: Tok, Window: Window(window)}
+		if usd, ok := strings.CutPrefix(amount, "$"); ok {
+			c.Unit, c.Amount = USD, int64(dollars(usd))
+		} else {
+			n, err := strconv.ParseInt(amount, 10, 64)
+			if err != nil {
+				panic(err)
+			}
+			c.Amount = n
+		}
+		caps = append(caps, c)
+	}
+	return caps
+}
+
+// parseCommitment reads amount=$50000 until=2026-12-31.
+func parseCommitment(a words) Commitment {
+	c := Commitment{Until: a.time("until")}
+	if text := a.named["amount"]; text != "" {
+		c.Amount = dollars(strings.TrimPrefix(text, "$"))
+	}
+	return c
 }
 
 // parsePrice reads ID MODEL and tiers of ABOVE:INPUT/OUTPUT or ABOVE:INPUT/READ/WRITE/LONG/OUTPUT, in dollars a million.

@@ -239,7 +239,11 @@ func settled(org string, held, draws, expired []Draw) entry {
 	return en
 }
 
-func endHold(d *Draft, r *Record, request string) {
+// endHold ends the hold of a request, of which so much was settled at list cost and in plan tokens.
+func endHold(d *Draft, r *Record, request string, usd Nano, tok int64) {
+	if h := d.hold(request); h != nil {
+		d.spend(r, h.Key, outlay{ended: h, usd: int64(usd), tok: tok})
+	}
 	d.holds.delete(request)
 	d.touch(r, "hold", request)
 }
@@ -252,7 +256,10 @@ func (e *RequestSettled) postings(org string) []Posting {
 	en.move(houseBYOK, Account{Org: org, Kind: "byok"}, USD, int64(e.Skipped))
 	return en.whole()
 }
-func (e *RequestSettled) evolve(d *Draft, r *Record) { endHold(d, r, e.Request) }
+func (e *RequestSettled) evolve(d *Draft, r *Record) {
+	endHold(d, r, e.Request, e.ListCost, e.Usage.Total()*e.Weight)
+	d.drawDown(r, e.Credential, e.ListCost)
+}
 
 func (*RequestVoided) Type() Type { return "request.voided" }
 func (e *RequestVoided) postings(org string) []Posting {
@@ -260,10 +267,16 @@ func (e *RequestVoided) postings(org string) []Posting {
 	en.move(houseIssued, houseAbsorbed, USD, int64(e.Absorbed))
 	return en.whole()
 }
-func (e *RequestVoided) evolve(d *Draft, r *Record) { endHold(d, r, e.Request) }
+func (e *RequestVoided) evolve(d *Draft, r *Record) { endHold(d, r, e.Request, 0, 0) }
 
 func (*RequestInterrupted) Type() Type { return "request.interrupted" }
 func (e *RequestInterrupted) postings(org string) []Posting {
 	return settled(org, e.Held, e.Draws, e.Expired).whole()
 }
-func (e *RequestInterrupted) evolve(d *Draft, r *Record) { endHold(d, r, e.Request) }
+func (e *RequestInterrupted) evolve(d *Draft, r *Record) {
+	if e.Rule == RuleCaptureHeld {
+		endHold(d, r, e.Request, e.Leg.Bound, e.Leg.counted(Tok))
+	} else {
+		endHold(d, r, e.Request, 0, 0)
+	}
+}

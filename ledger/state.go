@@ -24,6 +24,7 @@ type State struct {
 	models      map[string]*Model
 	prices      map[string]*Price
 	policies    map[string]*Policy // by org
+	spends      map[string]*Spend  // by key
 
 	// Indexes, derived from the rows above.
 	keyByHash map[string]*Key
@@ -43,6 +44,7 @@ func NewState() *State {
 		versions: map[string]uint64{}, balances: map[balanceKey]int64{},
 		orgs: map[string]*Org{}, keys: map[string]*Key{}, credentials: map[string]*Credential{}, holds: map[string]*Hold{},
 		plans: map[string]*Plan{}, models: map[string]*Model{}, prices: map[string]*Price{}, policies: map[string]*Policy{},
+		spends:    map[string]*Spend{},
 		keyByHash: map[string]*Key{}, wallets: map[string][]*Credential{}, bareName: map[string]*Model{}, pricesOf: map[string][]*Price{},
 	}
 }
@@ -156,7 +158,8 @@ type Balance struct {
 func (s *State) Rows() iter.Seq2[RowKey, any] {
 	return func(yield func(RowKey, any) bool) {
 		_ = each("org", s.orgs, yield) && each("key", s.keys, yield) && each("credential", s.credentials, yield) &&
-			each("hold", s.holds, yield) && each("plan", s.plans, yield) && each("model", s.models, yield) && each("price", s.prices, yield) && each("policy", s.policies, yield)
+			each("hold", s.holds, yield) && each("plan", s.plans, yield) && each("model", s.models, yield) && each("price", s.prices, yield) &&
+			each("policy", s.policies, yield) && each("spend", s.spends, yield)
 	}
 }
 
@@ -200,6 +203,8 @@ func (s *State) Load(r Row) error {
 		err = load(s.prices, r)
 	case "policy":
 		err = load(s.policies, r)
+	case "spend":
+		err = load(s.spends, r)
 	default:
 		err = fmt.Errorf("unknown kind")
 	}
@@ -260,6 +265,16 @@ func (s *State) indexWallets(orgs map[string]bool) {
 		slices.SortFunc(wallets[org], byUse)
 		s.wallets[org] = wallets[org]
 	}
+}
+
+// replaceInWallet puts a credential into its former's place, for one that is used in the same order: each settlement that
+// draws a commitment down changes a credential, and there may be many in all.
+func (s *State) replaceInWallet(old, c *Credential) {
+	wallet := slices.Clone(s.wallets[c.Org]) // readers may have the former
+	if i := slices.Index(wallet, old); i >= 0 {
+		wallet[i] = c
+	}
+	s.wallets[c.Org] = wallet
 }
 
 func (s *State) indexModel(m *Model) {

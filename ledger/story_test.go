@@ -22,6 +22,7 @@ func goldenStory(t *testing.T) *world {
 	storyOwn(step)
 	storyEnds(step)
 	storyRouted(step)
+	storyCapped(step)
 	w.now = instant("2026-12-15T09:30") // periods and lots fall due
 	step(0, Mature{"acme"}, Mature{"beta"},
 		SuspendOrg{operator, "beta", "unpaid"}, ResumeOrg{operator, "beta"},
@@ -47,19 +48,19 @@ func storyCatalogue(step func(int, ...Command)) {
 			Tiers: []Tier{{0, Rates{2_000_000_000, 200_000_000, 2_500_000_000, 4_000_000_000, 16_000_000_000}}}}},
 		PublishPrice{operator, Price{ID: "anthropic/opal@2026-01-01", Model: "anthropic/opal", From: instant("2026-01-01"),
 			Tiers: []Tier{{0, Rates{3_000_000_000, 300_000_000, 3_750_000_000, 6_000_000_000, 15_000_000_001}}}}},
-		AttachCredential{operator, Platform, "cred-openai", "openai", "…1a2b 0f9e", "", UsePrefer, 0},
-		AttachCredential{operator, Platform, "cred-anthropic", "anthropic", "…3c4d 8d7c", "", UsePrefer, 0})
+		AttachCredential{operator, Platform, "cred-openai", "openai", "…1a2b 0f9e", "", UsePrefer, 0, Commitment{}},
+		AttachCredential{operator, Platform, "cred-anthropic", "anthropic", "…3c4d 8d7c", "", UsePrefer, 0, Commitment{}})
 }
 
 func storyOrgs(step func(int, ...Command)) {
 	step(5,
 		OpenOrg{operator, "acme", "starter"}, OpenOrg{operator, "beta", FreePlan}, OpenOrg{operator, "cyan", "teams"},
-		IssueKey{operator, "acme", "key-1", secret("a1"), []Scope{ScopeInference, ScopeAdmin}, []string{"openai/*", "opal"}, instant("2027-12-31")},
-		IssueKey{operator, "acme", "key-2", secret("a2"), []Scope{ScopeInference}, nil, 0},
-		LimitKey{operator, "acme", "key-2", []Scope{ScopeInference}, []string{"nova"}, instant("2027-01-31")},
+		IssueKey{operator, "acme", "key-1", secret("a1"), []Scope{ScopeInference, ScopeAdmin}, []string{"openai/*", "opal"}, instant("2027-12-31"), nil, 0, 0},
+		IssueKey{operator, "acme", "key-2", secret("a2"), []Scope{ScopeInference}, nil, 0, nil, 0, 0},
+		LimitKey{operator, "acme", "key-2", []Scope{ScopeInference}, []string{"nova"}, instant("2027-01-31"), nil, 0, 0},
 		RotateKey{operator, "acme", "key-1", secret("a3"), instant("2026-11-08")},
-		AttachCredential{operator, "acme", "cred-own-1", "openai", "…5e6f 6b5a", "https://proxy.example/v1", UseFallback, 2},
-		AttachCredential{operator, "acme", "cred-own-2", "anthropic", "…7a8b 4938", "", UseOnly, 1},
+		AttachCredential{operator, "acme", "cred-own-1", "openai", "…5e6f 6b5a", "https://proxy.example/v1", UseFallback, 2, Commitment{}},
+		AttachCredential{operator, "acme", "cred-own-2", "anthropic", "…7a8b 4938", "", UseOnly, 1, Commitment{}},
 		RotateCredential{operator, "acme", "cred-own-2", "…9c0d 2716"},
 		SubscribePlan{operator, "acme", "teams"},
 		SubscribePlan{operator, "acme", "starter"}, // waits for the period's end
@@ -113,7 +114,7 @@ func storyOwn(step func(int, ...Command)) {
 func storyRouted(step func(int, ...Command)) {
 	nova := Choice{"openai/nova", "cred-openai", PlatformPool}
 	opal := Choice{"anthropic/opal", "cred-anthropic", PlatformPool}
-	step(1, DefinePlan{operator, Plan{ID: "trial", Lanes: []Lane{LaneAuto}, Pool: []string{"openai/nova"}}},
+	step(1, DefinePlan{operator, Plan{ID: "trial", Lanes: []Lane{LaneAuto}, Pool: []string{"openai/nova"}, RequestsPerMinute: 20, TokensPerMinute: 40_000}},
 		SetPolicy{Who: operator, Org: "beta", Document: []byte(`{"routes":[{"name":"cheap","auto":{"goal":"cost"}}]}`)},
 		Admit{Who: By{Actor: "operator", Cause: "c8"}, Org: "beta", Request: "req-14", Lane: LaneAuto, Dialect: DialectGemini, Asked: "auto:cost",
 			Inputs: Inputs{Policy: 1, Route: "cheap", Seed: 9, Endpoint: "count", Needs: []string{FeatureImages}, Input: 40, Most: 160, Output: 20,
@@ -122,6 +123,30 @@ func storyRouted(step func(int, ...Command)) {
 				Passed: []Passed{{opal, "narrowed"}}, Scores: []Score{{nova, 1_000, 1_100, 1_200, 1_050}}},
 			Demand: Demand{Choice: nova, Input: 160, Output: 20, Gratis: true}},
 		Settle{Who: By{Actor: "waybill", Cause: "c8"}, Org: "beta", Request: "req-14", Source: UsageProvider})
+}
+
+// storyCapped is a key with caps, which are changed while a call of it is open, and a credential with a commitment.
+func storyCapped(step func(int, ...Command)) {
+	own := Choice{"anthropic/opal", "cred-own-3", BYOK}
+	nova := Choice{"openai/nova", "cred-openai", PlatformPool}
+	admit := func(request string, dm Demand) Command {
+		return Admit{Who: By{Actor: "key/key-4", Cause: request}, Org: "beta", Key: "key-4", Request: request, Lane: LaneAuto, Dialect: DialectOpenAIResponses,
+			Asked: "auto", Inputs: Inputs{Legs: []Choice{dm.Choice}}, Demand: dm}
+	}
+	step(1,
+		AttachCredential{operator, "beta", "cred-own-3", "anthropic", "…1e2f 5a6b", "", UsePrefer, 0, Commitment{Dollar, instant("2026-12-31")}},
+		CheckCredential{By{Actor: "waybill", Cause: "check-1"}, "beta", "cred-own-3", "…1e2f 5a6b", CheckUnfunded, "billing_error"},
+		IssueKey{operator, "beta", "key-4", secret("a4"), []Scope{ScopeInference}, nil, 0,
+			[]Cap{{USD, int64(Dollar / 50), WindowDay}, {Tok, 5_000, WindowMonth}}, 60, 100_000},
+		admit("req-15", Demand{Choice: nova, Input: 500, Floor: 256}), // clipped to what the key may spend
+		LimitKey{operator, "beta", "key-4", []Scope{ScopeInference}, nil, 0,
+			[]Cap{{USD, int64(Dollar / 40), WindowDay}, {USD, int64(Dollar), WindowLifetime}}, 30, 50_000},
+		Settle{Who: By{Actor: "waybill", Cause: "req-15"}, Org: "beta", Request: "req-15", Usage: Usage{Input: 400, Output: 200}, Source: UsageProvider, Finish: "stop"},
+		CheckCredential{By{Actor: "waybill", Cause: "check-2"}, "beta", "cred-own-3", "…1e2f 5a6b", CheckOK, ""},
+		admit("req-16", Demand{Choice: own, Input: 500, Output: 100}),
+		Settle{Who: By{Actor: "waybill", Cause: "req-16"}, Org: "beta", Request: "req-16", Usage: Usage{Input: 400, Output: 80}, Source: UsageProvider, Finish: "stop"},
+		CommitCredential{operator, Platform, "cred-openai", Commitment{50_000 * Dollar, instant("2027-03-31")}},
+		admit("req-17", Demand{Choice: nova, Input: 200, Output: 100})) // stays open
 }
 
 // storyEnds leaves holds on a lot that expires, which then return in each of the ways there are; one stays open.

@@ -88,6 +88,7 @@ var statuses = map[ledger.Code]int{
 	ledger.CodeUnpricedModel:     http.StatusForbidden,
 	ledger.CodeInsufficientFunds: http.StatusPaymentRequired,
 	ledger.CodeFundsHeld:         http.StatusTooManyRequests,
+	ledger.CodeCapReached:        http.StatusTooManyRequests,
 	ledger.CodeUnavailable:       http.StatusServiceUnavailable,
 	ledger.CodeInternal:          http.StatusInternalServerError,
 }
