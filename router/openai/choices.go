@@ -67,6 +67,9 @@ func (c *choice) add(s *router.Chunk) {
 
 // Body writes a whole answer.
 func (w *rendering) Body(steps []router.Chunk, u ledger.Usage) []byte {
+	for _, s := range steps {
+		w.noteTier(s)
+	}
 	b := append(w.opening(nil, "chat.completion"), `,"choices":[`...)
 	for i, c := range gather(steps) {
 		if i > 0 {

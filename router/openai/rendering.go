@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"cmp"
 	"strconv"
 
 	"github.com/tidwall/gjson"
@@ -20,6 +21,7 @@ type rendering struct {
 // Chunk writes what a step adds: the role before an answer's first content, its text, its refusal, its calls, its finish
 // reason. Reasoning has no place in this dialect; its tokens are in the usage.
 func (w *rendering) Chunk(c router.Chunk) []byte {
+	w.noteTier(c)
 	if c.Index < 0 || c.Index >= router.MaxAnswers || !c.Content && c.Finish == "" {
 		return nil
 	}
@@ -43,6 +45,13 @@ func (w *rendering) Chunk(c router.Chunk) []byte {
 		return nil
 	}
 	return w.end(b)
+}
+
+// noteTier keeps the service tier in this dialect's word, where it has one.
+func (w *rendering) noteTier(c router.Chunk) {
+	if c.Tier != "" {
+		w.tier = cmp.Or(tiers[c.Tier], c.Tier)
+	}
 }
 
 // opener is an answer's first delta.

@@ -17,6 +17,7 @@ type sheet struct {
 	head  router.Head
 	id    string // of the answer, as the caller sees it
 	model string // likewise
+	tier  string // the service tier that was used, once an answer of another dialect has told it
 	usage bool   // the caller wants the usage chunk, and has not got it yet
 	free  []byte // room for what is written next; never written twice, so that what was returned stays
 }
@@ -49,7 +50,11 @@ func (s *sheet) opening(b []byte, object string) []byte {
 	b = gjson.AppendJSONString(append(b, `{"id":`...), s.id)
 	b = append(append(append(b, `,"object":"`...), object...), `","created":`...)
 	b = strconv.AppendInt(b, s.head.Created, 10)
-	return gjson.AppendJSONString(append(b, `,"model":`...), s.model)
+	b = gjson.AppendJSONString(append(b, `,"model":`...), s.model)
+	if s.tier != "" {
+		b = gjson.AppendJSONString(append(b, `,"service_tier":`...), s.tier)
+	}
+	return b
 }
 
 // usageChunk appends the chunk that has no choices.

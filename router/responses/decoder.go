@@ -43,7 +43,8 @@ type item struct {
 	begun   bool   // it is a call whose beginning has been told
 	said    bool   // what it says has been told, at least in part
 	summary int64  // the part of its summary that was told last, counted from 1
-	raw     string // the whole, once it is done
+	done    bool   // the whole has come
+	raw     string // the whole, where it is to be remembered
 }
 
 // Frame reads one event.

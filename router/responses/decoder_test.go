@@ -354,3 +354,21 @@ func FuzzDecoder(f *testing.F) {
 		w.End(ledger.Usage{})
 	})
 }
+
+// What is forwarded is not kept: an answer may be long.
+func TestForwardedItemsAreNotKept(t *testing.T) {
+	const done = `{"type":"response.output_item.done","output_index":0,"item":{"type":"message","content":[{"type":"output_text","text":"a"}]}}`
+	for _, own := range []bool{true, false} {
+		d := decoder{own: own}
+		if _, err := d.Frame([]byte(done), nil); err != nil {
+			t.Fatal(err)
+		}
+		if kept := d.items[0].raw != ""; kept == own {
+			t.Errorf("own %t: kept %t", own, kept)
+		}
+		steps, err := d.Frame([]byte(`{"type":"response.completed","response":{"status":"completed","output":[{"type":"message","content":[{"type":"output_text","text":"a"}]}]}}`), nil)
+		if err != io.EOF || len(steps) != 1 || steps[0].Text != "" {
+			t.Errorf("own %t: %+v %v", own, steps, err)
+		}
+	}
+}

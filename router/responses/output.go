@@ -47,7 +47,7 @@ func (d *decoder) end(response gjson.Result, steps []router.Chunk) (_ []router.C
 	first := len(steps)
 	index := int64(0)
 	response.Get("output").ForEach(func(_, it gjson.Result) bool {
-		if i := d.items[index]; i == nil || i.raw == "" {
+		if i := d.items[index]; i == nil || !i.done {
 			steps, err = d.done(index, it, steps)
 		}
 		index++
@@ -91,7 +91,9 @@ func (d *decoder) done(index int64, it gjson.Result, steps []router.Chunk) ([]ro
 		return steps, err
 	}
 	first := len(steps)
-	i.raw = it.Raw
+	if i.done = true; !d.own {
+		i.raw = it.Raw
+	}
 	switch it.Get("type").Str {
 	case "message":
 		if !i.said {

@@ -92,6 +92,9 @@ var usages = []Scenario{
 		if tier := r.settled(s).ServiceTier; tier != "flex" {
 			s.Errorf("settled on the tier %q", tier)
 		}
+		if cross(s.Pair) && (s.In.Dialect() == chat || s.In.Dialect() == responses) && r.Tier != "flex" {
+			s.Errorf("the caller is told the tier %q", r.Tier)
+		}
 	}},
 }
 
