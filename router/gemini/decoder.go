@@ -1,7 +1,9 @@
 package gemini
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -18,6 +20,7 @@ type decoder struct {
 	answers  router.Answers
 	calls    [router.MaxAnswers]int // made by each of the candidates
 	turn     *turn                  // the answer as Gemini wants it back; nil if the caller brings it back itself
+	media    string                 // a kind of content in it, such as image/png, that only callers of this dialect can be shown
 	usage    ledger.Usage
 	reported bool
 }
@@ -104,6 +107,9 @@ func (d *decoder) candidate(v gjson.Result, steps []router.Chunk) ([]router.Chun
 	switch {
 	case len(steps) >= maxSteps:
 		return steps[:before], errTooManySteps
+	case d.media != "" && d.turn != nil: // the other dialects' answers are text
+		return steps[:before], &router.UpstreamError{Class: router.ClassBadRequest, Code: "unsupported_content",
+			Message: fmt.Sprintf("its answer has content of type %.64q, which can be had in Gemini's dialect alone", d.media)}
 	case broken:
 		return steps[:before], &router.UpstreamError{
 			Class: router.ClassServerError, Code: native, Message: v.Get("finishMessage").String(),
@@ -135,6 +141,8 @@ func (d *decoder) part(p gjson.Result, index int) router.Chunk {
 		case "functionCall":
 			call = v
 		case "partMetadata":
+		case "inlineData", "fileData":
+			d.media, other = cmp.Or(v.Get("mimeType").String(), key.Str), true
 		default:
 			other = true
 		}

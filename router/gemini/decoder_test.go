@@ -2,6 +2,8 @@ package gemini
 
 import (
 	"bytes"
+	"errors"
+	"strings"
 	"testing"
 
 	"waybill/ledger"
@@ -94,6 +96,20 @@ func TestWhatIsContent(t *testing.T) {
 		steps, err := d.Frame([]byte(`{"candidates":[{"content":{"parts":[`+part+`]}}]}`), nil)
 		if err != nil || steps[0].Content != want.content || steps[0].Text != want.text {
 			t.Errorf("%s: %+v %v", part, steps, err)
+		}
+	}
+}
+
+// An image cannot be shown to a caller of another dialect, and an answer without it would look finished.
+func TestMediaForOthers(t *testing.T) {
+	const answer = `{"candidates":[{"content":{"parts":[{"text":"Here:"},{"inlineData":{"mimeType":"image/png","data":"iVBO"}}]},"finishReason":"STOP"}]}`
+	for _, read := range []func(*decoder, []byte, []router.Chunk) ([]router.Chunk, error){(*decoder).Frame, (*decoder).Body} {
+		if steps, err := read(&decoder{}, []byte(answer), nil); err != nil || len(steps) != 2 {
+			t.Errorf("a caller of this dialect: %+v %v", steps, err)
+		}
+		steps, err := read(&decoder{turn: &turn{}}, []byte(answer), nil)
+		if e, ok := errors.AsType[*router.UpstreamError](err); !ok || e.Class != router.ClassBadRequest || !strings.Contains(e.Message, `"image/png"`) || len(steps) > 0 {
+			t.Errorf("%+v %v", steps, err)
 		}
 	}
 }
