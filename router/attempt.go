@@ -26,9 +26,10 @@ type attempt struct {
 	drain  *time.Timer   // runs from when the caller has left
 	stops  []func() bool // of all that may end the call
 
-	dialect ledger.Dialect // that the upstream speaks
-	reply   Reply
-	writer  Writer
+	dialect    ledger.Dialect // that the upstream speaks
+	translates bool           // the caller speaks another
+	reply      Reply
+	writer     Writer
 
 	tally
 	first   time.Duration // from the start of the request to the first content
@@ -93,6 +94,9 @@ func (a *attempt) call() (done bool, failure *Failure) {
 	return a.unary()
 }
 
+// name is the attempt's id.
+func (a *attempt) name() string { return a.task.ID + "." + strconv.Itoa(a.leg.N) }
+
 func (a *attempt) open() error {
 	provider, ok := a.d.Providers[a.on.Model.Provider]
 	if !ok {
@@ -112,7 +116,7 @@ func (a *attempt) open() error {
 		return err
 	}
 	c := Call{
-		Request: q, Attempt: a.task.ID + "." + strconv.Itoa(a.leg.N), Model: *a.on.Model, Quirks: provider.Quirks,
+		Request: q, Attempt: a.name(), Model: *a.on.Model, Quirks: provider.Quirks,
 		BaseURL: base, Secret: a.secret,
 		OutputCap: a.leg.Output, Client: a.d.Client, Idle: a.d.Timeouts.Idle,
 	}
@@ -121,7 +125,7 @@ func (a *attempt) open() error {
 		a.reply = nil
 		return err
 	}
-	a.dialect = dialect
+	a.dialect, a.translates = dialect, !c.Own(dialect)
 	a.writer = a.task.Inbound.Writer(q, Head{Request: a.task.ID, Model: a.on.Model.Name, Created: a.run.started.Unix(),
 		Input: estimate(q, a.leg, 0).Input}, dialect)
 	return nil
@@ -194,6 +198,9 @@ func (a *attempt) stream() (done bool, failure *Failure) {
 func (a *attempt) note(step *Chunk) {
 	before := a.received
 	a.tally.note(step)
+	if a.translates {
+		a.tally.rename(step, a.name())
+	}
 	if before == 0 && a.received > 0 {
 		a.first = a.d.Now().Sub(a.run.started)
 	}

@@ -2,6 +2,7 @@ package router
 
 import (
 	"math"
+	"strings"
 
 	"waybill/ledger"
 )
@@ -12,7 +13,7 @@ const (
 	boundBase    = 512     // tokens a request: what providers say for us where there are tools or a schema
 	boundMessage = 16      // tokens a message
 	boundImage   = 16_384  // tokens an image
-	boundFile    = 500_000 // tokens a file of which there is only the address
+	boundFile    = 500_000 // tokens a file of which there is only the address, or pages or pictures that are compressed
 	// estimateBytes is how many bytes of text make a token on average, where nobody counted.
 	estimateBytes = 4
 )
@@ -37,14 +38,22 @@ func mediaBound(parts []Part) (n int64) {
 			n += boundImage - int64(len(p.Media.Data))
 		case p.Media.Data == "":
 			n += boundFile
+		case !plainly(p):
+			n += max(0, boundFile-int64(len(p.Media.Data)))
 		}
 	}
 	return n
 }
 
-// demandOf is what a leg may use of the ledger.
-func demandOf(q *Request, leg Leg) ledger.Demand {
-	d := ledger.Demand{Choice: leg.choice(), Input: InputBound(q), Output: q.OutputCap, Floor: outputFloor(q), Answers: q.N, ServiceTier: q.ServiceTier}
+// plainly tells whether the bytes of media bound their tokens: text does, and a second of sound, which is some 32 tokens, has
+// more bytes. A page or a picture of a film is counted by what it shows, and may be compressed to next to nothing.
+func plainly(p Part) bool {
+	return p.Kind == KindAudio || strings.HasPrefix(p.Media.MediaType(), "text/")
+}
+
+// demandOf is what a leg may use of the ledger, with what it adds to the request of what is remembered, in bytes.
+func demandOf(q *Request, leg Leg, remembered int) ledger.Demand {
+	d := ledger.Demand{Choice: leg.choice(), Input: InputBound(q) + int64(remembered), Output: q.OutputCap, Floor: outputFloor(q), Answers: q.N, ServiceTier: q.ServiceTier}
 	if most := leg.Model.Context; most > 0 {
 		d.Input = min(d.Input, most) // more the model refuses
 	}

@@ -1,9 +1,12 @@
 package router
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -14,6 +17,9 @@ import (
 // want their reasoning and its seals back, verbatim, together with the results of the tools; a caller who speaks another
 // dialect has no place to carry them. It is found again by the ids of the calls, which every client brings back, and
 // by the seals themselves, so that a conversation stays on the leg that alone can open them.
+//
+// Compatible servers count their calls from 0 in every conversation. So a caller of another dialect gets ids that waybill
+// made, of which no two are the same, and the provider gets its own back.
 //
 // What is forgotten, by age or by a restart, costs the model its earlier thoughts and nothing else.
 type Memory struct {
@@ -30,13 +36,20 @@ type remembered struct {
 	leg     ledger.Choice
 	dialect ledger.Dialect
 	turn    []byte
+	ids     map[string]string // of its calls: the caller's → the provider's, where they differ
+	sealed  bool              // there are seals in it, be it in the turn or in the caller's hands
 }
 
-func (r *remembered) choice() ledger.Choice {
-	if r == nil {
-		return ledger.Choice{}
+// own is a call's id as the provider has it.
+func (r *remembered) own(id string) string { return cmp.Or(r.ids[id], id) }
+
+// size is what it adds to a request at most, in bytes.
+func (r *remembered) size() int {
+	n := len(r.turn)
+	for _, id := range r.ids {
+		n += len(id)
 	}
-	return r.leg
+	return n
 }
 
 // NewMemory makes a Memory.
@@ -54,7 +67,7 @@ func (m *Memory) put(org string, words []string, r *remembered) {
 	for _, w := range words {
 		m.young[memoryKey(org, w)] = r
 	}
-	if m.size += len(r.turn) + 128*len(words); m.size > maxMemory {
+	if m.size += r.size() + 128*len(words); m.size > maxMemory {
 		m.young, m.old, m.size = map[[16]byte]*remembered{}, m.young, 0
 	}
 }
@@ -69,16 +82,103 @@ func (m *Memory) find(org, word string) *remembered {
 	return m.old[k]
 }
 
-// remember keeps the answer of this attempt, if there is a seal in it.
+// remember keeps of the answer of this attempt what its caller cannot bring back, and who made the seals in it.
 func (a *attempt) remember() {
 	turn := a.reply.Turn()
-	if a.d.Memory == nil || len(turn) == 0 && len(a.seals) == 0 {
+	words := append(slices.Collect(maps.Keys(a.ids)), a.seals...)
+	if a.d.Memory == nil || len(words) == 0 {
 		return
 	}
-	words := append(a.callIDs, a.seals...)
-	if len(words) > 0 {
-		a.d.Memory.put(a.task.Org, words, &remembered{a.on.choice(), a.dialect, turn})
+	a.d.Memory.put(a.task.Org, words, &remembered{a.on.choice(), a.dialect, turn, a.ids, len(turn) > 0 || len(a.seals) > 0})
+}
+
+// past is what is remembered of a conversation.
+type past struct {
+	calls  map[string]*remembered // by the ids that the caller has of them
+	seals  []sealed               // that the caller brings back, in their order
+	origin *remembered            // whose seals are the latest; nil if none is known
+}
+
+// sealed is a seal and the answer that it came with; nil if that is not remembered.
+type sealed struct {
+	seal string
+	by   *remembered
+}
+
+// of finds what is remembered of an org's conversation.
+func (m *Memory) of(org string, q *Request) (p past) {
+	for i := range q.Messages {
+		if q.Messages[i].Role != RoleAssistant {
+			continue
+		}
+		for _, part := range q.Messages[i].Parts {
+			if part.Kind == KindCall && part.ID != "" {
+				p.called(part.ID, m.find(org, part.ID))
+			}
+			if part.Signature != "" && !IsMinted(part.Signature) {
+				by := m.find(org, part.Signature)
+				p.seals = append(p.seals, sealed{part.Signature, by})
+				p.originates(by)
+			}
+		}
 	}
+	return p
+}
+
+func (p *past) called(id string, by *remembered) {
+	if by == nil {
+		return
+	}
+	if p.calls == nil {
+		p.calls = map[string]*remembered{}
+	}
+	p.calls[id] = by
+	p.originates(by)
+}
+
+func (p *past) originates(by *remembered) {
+	if by != nil && by.sealed {
+		p.origin = by
+	}
+}
+
+// choice is the leg whose seals are the latest.
+func (p *past) choice() ledger.Choice {
+	if p.origin == nil {
+		return ledger.Choice{}
+	}
+	return p.origin.leg
+}
+
+// foreign is the seals that another leg has made. The oldest are forgotten first: one that is not known is taken for the
+// next known one's kin.
+func (p *past) foreign(leg ledger.Choice) map[string]bool {
+	var out map[string]bool
+	var by *remembered
+	for _, s := range slices.Backward(p.seals) {
+		if s.by != nil {
+			by = s.by
+		}
+		if by != nil && by.leg != leg {
+			if out == nil {
+				out = map[string]bool{}
+			}
+			out[s.seal] = true
+		}
+	}
+	return out
+}
+
+// size is what a leg's remembered turns add to a request at most, in bytes.
+func (p *past) size(leg ledger.Choice) (n int) {
+	seen := map[*remembered]bool{}
+	for _, by := range p.calls {
+		if by.leg == leg && !seen[by] {
+			seen[by] = true
+			n += by.size()
+		}
+	}
+	return n
 }
 
 // recall gives a call what is remembered of its conversation.
@@ -86,37 +186,46 @@ func (a *attempt) recall(c *Call, dialect ledger.Dialect) {
 	if a.d.Memory == nil {
 		return
 	}
-	c.Turn = func(callID string) []byte {
-		r := a.d.Memory.find(a.task.Org, callID)
-		if r == nil || r.dialect != dialect || r.leg != a.on.choice() {
-			return nil
-		}
-		return r.turn
-	}
-	c.Foreign = a.origin != nil && a.origin.leg != a.on.choice()
-}
-
-// originOf finds out which leg sealed the latest of a conversation's reasoning; nil if none is known to.
-func (m *Memory) originOf(org string, q *Request) *remembered {
-	for i := len(q.Messages) - 1; i >= 0; i-- {
-		if q.Messages[i].Role != RoleAssistant {
+	leg := a.on.choice()
+	ids, turns := map[string]string{}, map[string][]byte{}
+	for id, by := range a.past.calls {
+		if by.leg != leg || by.dialect != dialect {
 			continue
 		}
-		for _, p := range q.Messages[i].Parts {
-			if p.Kind != KindCall && p.Kind != KindReasoning && p.Signature == "" {
-				continue
-			}
-			for _, word := range []string{p.ID, p.Signature} {
-				if word == "" {
-					continue
-				}
-				if r := m.find(org, word); r != nil {
-					return r
-				}
+		own := by.own(id)
+		if own != id {
+			ids[id] = own
+		}
+		if _, twice := turns[own]; twice { // it says nothing of which of the two is meant
+			turns[own] = nil
+			continue
+		}
+		turns[own] = by.turn
+	}
+	if !c.Own(dialect) {
+		c.Request = c.Request.renamed(ids)
+	}
+	c.Turn = func(callID string) []byte { return turns[callID] }
+	c.Foreign = a.past.foreign(leg)
+}
+
+// renamed is the request with other ids of calls, in the calls and in their results.
+func (r *Request) renamed(ids map[string]string) *Request {
+	if len(ids) == 0 {
+		return r
+	}
+	out := *r
+	out.Messages = slices.Clone(r.Messages)
+	for i := range out.Messages {
+		m := &out.Messages[i]
+		m.Parts = slices.Clone(m.Parts)
+		for j := range m.Parts {
+			if p := &m.Parts[j]; ids[p.ID] != "" {
+				p.ID = ids[p.ID]
 			}
 		}
 	}
-	return nil
+	return &out
 }
 
 // ours marks the seals that waybill makes for dialects that cannot do without one.

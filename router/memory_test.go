@@ -2,6 +2,8 @@ package router
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,7 +22,8 @@ func conversation(parts ...Part) *Request {
 
 func TestMemory(t *testing.T) {
 	m := NewMemory()
-	m.put("org_a", []string{"call_1", "seal"}, &remembered{legA, ledger.DialectAnthropicMessages, []byte(`[{}]`)})
+	m.put("org_a", []string{"call_1", "seal"}, &remembered{leg: legA, dialect: ledger.DialectAnthropicMessages, turn: []byte(`[{}]`), sealed: true})
+	m.put("org_a", []string{"call_3"}, &remembered{leg: legB, dialect: ledger.DialectOpenAIChat})
 	for _, tt := range []struct {
 		name, org string
 		q         *Request
@@ -32,9 +35,10 @@ func TestMemory(t *testing.T) {
 		{"of another org", "org_b", conversation(Part{Kind: KindCall, ID: "call_1"}), false},
 		{"of an org whose name runs into the id", "org_", conversation(Part{Kind: KindCall, ID: "acall_1"}), false},
 		{"of no call", "org_a", conversation(Text("call_1")), false},
+		{"of a call without seals", "org_a", conversation(Part{Kind: KindCall, ID: "call_3"}), false},
 		{"of an unknown call", "org_a", conversation(Part{Kind: KindCall, ID: "call_2"}), false},
 	} {
-		if got := m.originOf(tt.org, tt.q); (got != nil) != tt.found {
+		if got := m.of(tt.org, tt.q).origin; (got != nil) != tt.found {
 			t.Errorf("%s: %v", tt.name, got)
 		}
 	}
@@ -45,7 +49,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	m := NewMemory()
 	turn := make([]byte, 1<<20)
 	for i := range 4 * maxMemory >> 20 {
-		m.put("org", []string{fmt.Sprint("call_", i)}, &remembered{legA, "", turn})
+		m.put("org", []string{fmt.Sprint("call_", i)}, &remembered{leg: legA, turn: turn})
 		if i > 0 && m.find("org", fmt.Sprint("call_", i-1)) == nil {
 			t.Fatalf("call %d is forgotten when call %d comes", i-1, i)
 		}
@@ -58,31 +62,74 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// Only the leg that said a turn gets it back, in its own dialect; every other is told that it is a stranger.
+// Only the leg that said a turn gets it back, in its own dialect and under its own ids.
 func TestRecall(t *testing.T) {
 	m := NewMemory()
-	m.put("org_a", []string{"call_1"}, &remembered{legA, ledger.DialectAnthropicMessages, []byte(`[1]`)})
+	m.put("org_a", []string{"call_1"}, &remembered{leg: legA, dialect: ledger.DialectAnthropicMessages, turn: []byte(`[1]`), ids: map[string]string{"call_1": "pay:0"}, sealed: true})
 	q := conversation(Part{Kind: KindCall, ID: "call_1"})
 	for _, tt := range []struct {
-		leg     ledger.Choice
-		dialect ledger.Dialect
-		turn    string
-		foreign bool
+		leg      ledger.Choice
+		dialect  ledger.Dialect
+		turn, id string
 	}{
-		{legA, ledger.DialectAnthropicMessages, "[1]", false},
-		{legA, ledger.DialectOpenAIChat, "", false},
-		{legB, ledger.DialectAnthropicMessages, "", true},
+		{legA, ledger.DialectAnthropicMessages, "[1]", "pay:0"},
+		{legA, ledger.DialectOpenAIChat, "", "call_1"},
+		{legB, ledger.DialectAnthropicMessages, "", "call_1"},
 	} {
-		r := &run{d: &Dispatcher{Memory: m}, task: Task{Org: "org_a", Request: q}, origin: m.originOf("org_a", q)}
+		r := &run{d: &Dispatcher{Memory: m}, task: Task{Org: "org_a", Request: q}, past: m.of("org_a", q)}
 		a := &attempt{run: r, on: Leg{Model: &ledger.Model{Name: tt.leg.Model}, Credential: &ledger.Credential{ID: tt.leg.Credential, Org: "org_a"}}}
-		var c Call
+		c := Call{Request: q}
 		a.recall(&c, tt.dialect)
-		if got := string(c.Turn("call_1")); got != tt.turn || c.Foreign != tt.foreign {
-			t.Errorf("%v in %s: turn %q, foreign %t", tt.leg, tt.dialect, got, c.Foreign)
-		}
-		tr := &Translated{Request: *q, Call: c}
-		if got := string(tr.Remembered(q.Messages[1])); got != tt.turn {
+		tr := &Translated{Request: *c.Request, Call: c}
+		if got := string(tr.Remembered(c.Request.Messages[1])); got != tt.turn {
 			t.Errorf("%v in %s: remembered %q", tt.leg, tt.dialect, got)
+		}
+		for i, id := range []string{c.Request.Messages[1].Parts[0].ID, c.Request.Messages[2].Parts[0].ID} {
+			if id != tt.id || q.Messages[i+1].Parts[0].ID != "call_1" {
+				t.Errorf("%v in %s: %q", tt.leg, tt.dialect, id)
+			}
+		}
+		if n := r.past.size(tt.leg); (n > 0) != (tt.leg == legA) {
+			t.Errorf("%v adds %d bytes", tt.leg, n)
+		}
+	}
+}
+
+// Two answers of one conversation whose provider called them by one id are told apart nowhere.
+func TestRecallOfOneIDTwice(t *testing.T) {
+	m := NewMemory()
+	for _, id := range []string{"call_1", "call_2"} {
+		m.put("org_a", []string{id}, &remembered{leg: legA, dialect: ledger.DialectOpenAIChat, turn: []byte(id), ids: map[string]string{id: "pay:0"}})
+	}
+	q := conversation(Part{Kind: KindCall, ID: "call_1"})
+	q.Messages = append(q.Messages, conversation(Part{Kind: KindCall, ID: "call_2"}).Messages...)
+	a := &attempt{run: &run{d: &Dispatcher{Memory: m}, task: Task{Org: "org_a", Request: q}, past: m.of("org_a", q)},
+		on: Leg{Model: &ledger.Model{Name: legA.Model}, Credential: &ledger.Credential{ID: legA.Credential, Org: "org_a"}}}
+	c := Call{Request: q}
+	if a.recall(&c, ledger.DialectOpenAIChat); c.Turn("pay:0") != nil {
+		t.Errorf("%s", c.Turn("pay:0"))
+	}
+}
+
+// Each seal stays where another leg made it. One that is forgotten is older than one that is not, and goes the way of the next.
+func TestForeign(t *testing.T) {
+	m := NewMemory()
+	m.put("org_a", []string{"a1", "a2"}, &remembered{leg: legA, sealed: true})
+	m.put("org_a", []string{"b1"}, &remembered{leg: legB, sealed: true})
+	for _, tt := range []struct{ seals, atA, atB, atC string }{
+		{"a1 b1 a2", "b1", "a1 a2", "a1 a2 b1"},
+		{"x a1 y b1 z", "b1 y", "a1 x", "a1 b1 x y"},
+		{"x y", "", "", ""},
+	} {
+		var parts []Part
+		for s := range strings.FieldsSeq(tt.seals + " " + MintSeal("req_1")) {
+			parts = append(parts, Part{Kind: KindReasoning, Signature: s})
+		}
+		p := m.of("org_a", conversation(parts...))
+		for leg, want := range map[ledger.Choice]string{legA: tt.atA, legB: tt.atB, {Model: "other"}: tt.atC} {
+			if got := strings.Join(slices.Sorted(maps.Keys(p.foreign(leg))), " "); got != want {
+				t.Errorf("%s at %v: %s, want %s", tt.seals, leg, got, want)
+			}
 		}
 	}
 }

@@ -82,11 +82,24 @@ func TestInputBound(t *testing.T) {
 	if got := with(Part{Kind: KindDocument, Media: &Media{URL: "https://example.com/a.pdf"}}); got != text+boundFile {
 		t.Errorf("a file elsewhere: %d", got)
 	}
-	if got := with(Part{Kind: KindDocument, Media: &Media{Data: data}}); got != text {
-		t.Errorf("a file: %d", got)
+	for kind, want := range map[string]int64{"text/plain": text, "application/pdf": text, "": text} {
+		if got := with(Part{Kind: KindDocument, Media: &Media{Type: kind, Data: data}}); got != want {
+			t.Errorf("a file of a million bytes of %s: %d", kind, got)
+		}
+	}
+	// A page costs the same whether its bytes are many or next to none.
+	for _, p := range []Part{{Kind: KindDocument, Media: &Media{Type: "application/pdf", Data: "JVBERi0x"}}, {Kind: KindDocument, Media: &Media{Data: "JVBERi0x"}}, {Kind: "video", Media: &Media{Type: "video/mp4", Data: "AAAAIGZ0"}}} {
+		if got := with(p); got != text+boundFile-8 {
+			t.Errorf("%+v: %d", p.Media, got)
+		}
+	}
+	for _, p := range []Part{{Kind: KindDocument, Media: &Media{Type: "text/plain", Data: "aGVsbG8K"}}, {Kind: KindAudio, Media: &Media{Type: "audio/mp3", Data: "aGVsbG8K"}}} {
+		if got := with(p); got != text {
+			t.Errorf("%+v: %d", p.Media, got)
+		}
 	}
 	leg := Leg{Model: &ledger.Model{Context: 1000}, Credential: &ledger.Credential{}}
-	if d := demandOf(&Request{Body: body}, leg); d.Input != 1000 {
+	if d := demandOf(&Request{Body: body}, leg, 0); d.Input != 1000 {
 		t.Errorf("the bound is %d, and the model's context 1000", d.Input)
 	}
 }

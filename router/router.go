@@ -59,10 +59,10 @@ func (d *Dispatcher) Do(ctx context.Context, t Task, sink Sink) *Failure {
 func (r *run) route() (err error) {
 	q := r.task.Request
 	if r.d.Memory != nil {
-		r.origin = r.d.Memory.originOf(r.task.Org, q)
+		r.past = r.d.Memory.of(r.task.Org, q)
 	}
 	a := AskOf(q, r.task.Note)
-	a.Origin = r.origin.choice()
+	a.Origin = r.past.choice()
 	r.d.Books.View(func(s *ledger.State) {
 		policy, version, e := r.d.Policies.Of(s.Policy(r.task.Org))
 		if err = e; err != nil {
@@ -107,7 +107,7 @@ func (r *run) try(leg Leg) (done bool, failure *Failure) {
 // admit asks the ledger for the leg: durable when it returns without an error.
 func (r *run) admit(leg Leg) error {
 	q := r.task.Request
-	demand := demandOf(q, leg)
+	demand := demandOf(q, leg, r.past.size(leg.choice()))
 	if !r.admitted {
 		rec, err := r.d.Books.Execute(r.client, ledger.Admit{Who: r.task.By, Org: r.task.Org, Key: r.task.Key, Request: r.task.ID,
 			Lane: r.decision.Lane, Dialect: q.Dialect, Asked: r.asked(), Streamed: q.Stream, Inputs: r.inputs, Demand: demand})

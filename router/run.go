@@ -19,7 +19,7 @@ type run struct {
 	client  context.Context // ends when the caller leaves
 	started time.Time
 
-	origin   *remembered // what is known of the conversation's latest sealed reasoning; nil if nothing
+	past     past // what is remembered of the conversation
 	decision Decision
 	inputs   ledger.Inputs // of the decision, as the log keeps them
 	admitted bool

@@ -15,8 +15,8 @@ type tally struct {
 	answered string // the model
 	tier     string
 
-	callIDs []string // of its tool calls
-	seals   []string // of its reasoning
+	ids   map[string]string // of its tool calls: the caller's → the provider's; nil if the caller has the provider's own
+	seals []string          // of its reasoning
 }
 
 // maxCalls bounds how many calls and seals of one answer are remembered.
@@ -35,11 +35,23 @@ func (t *tally) note(c *Chunk) {
 	t.id = cmp.Or(c.ID, t.id)
 	t.answered = cmp.Or(c.Model, t.answered)
 	t.tier = cmp.Or(c.Tier, t.tier)
-	if c.CallID != "" && len(t.callIDs) < maxCalls {
-		t.callIDs = append(t.callIDs, c.CallID)
-	}
 	if c.Signature != "" && len(t.seals) < maxCalls {
 		t.seals = append(t.seals, c.Signature)
+	}
+}
+
+// rename gives a call an id that no other has, and notes the provider's own.
+func (t *tally) rename(c *Chunk, attempt string) {
+	if c.CallID == "" {
+		return
+	}
+	own := c.CallID
+	c.CallID = MintID(attempt, c.Index, c.Call)
+	if t.ids == nil {
+		t.ids = map[string]string{}
+	}
+	if len(t.ids) < maxCalls {
+		t.ids[c.CallID] = own
 	}
 }
 

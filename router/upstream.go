@@ -30,8 +30,8 @@ type Call struct {
 	// Turn finds what this leg's provider said in the turn that made a tool call, as Reply.Turn gave it; nil if it is
 	// not remembered, or was said to another credential. Nil where nothing is remembered at all.
 	Turn func(callID string) []byte
-	// Foreign says that reasoning in the conversation was sealed for another leg than this one: it must stay behind.
-	Foreign bool
+	// Foreign is the seals in the conversation that another leg than this one made: what is under them must stay behind.
+	Foreign map[string]bool
 }
 
 // Own tells whether the caller speaks a dialect, so that its bytes are forwarded.

@@ -256,7 +256,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		c := router.Call{Request: r, Model: ledger.Model{ID: "up", Name: "p/m"}, OutputCap: 3}
-		for _, c.Foreign = range []bool{false, true} {
+		for _, c.Foreign = range []map[string]bool{nil, {"abc": true}} {
 			sent, _ := edit(c)
 			if !json.Valid(sent) {
 				t.Fatalf("%s", sent)

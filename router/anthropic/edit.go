@@ -107,13 +107,16 @@ func (s *strip) messages(c router.Call, messages gjson.Result) string {
 func (s *strip) needed(c router.Call) bool {
 	for _, m := range c.Request.Messages {
 		for _, p := range m.Parts {
-			if p.Kind == router.KindReasoning && (c.Foreign || router.IsMinted(p.Signature)) {
+			if p.Kind == router.KindReasoning && stays(c, p.Signature) {
 				return true
 			}
 		}
 	}
 	return false
 }
+
+// stays tells whether thinking under a seal must stay behind.
+func stays(c router.Call, seal string) bool { return c.Foreign[seal] || router.IsMinted(seal) }
 
 // turn is one turn without such thinking; nothing if nothing is left of it.
 func (s *strip) turn(c router.Call, m gjson.Result, i int) string {
@@ -125,8 +128,7 @@ func (s *strip) turn(c router.Call, m gjson.Result, i int) string {
 	j, before := 0, s.count
 	content.ForEach(func(_, b gjson.Result) bool {
 		kind := b.Get("type").Str
-		sealed := kind == "thinking" || kind == "redacted_thinking"
-		if sealed && (c.Foreign || router.IsMinted(b.Get("signature").Str)) {
+		if kind == "thinking" && stays(c, b.Get("signature").Str) || kind == "redacted_thinking" && stays(c, b.Get("data").Str) {
 			if s.count++; s.first == "" {
 				s.first = fmt.Sprintf("messages[%d].content[%d]", i, j)
 			}

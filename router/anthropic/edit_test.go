@@ -44,10 +44,12 @@ func TestEdit(t *testing.T) {
 		{"foreign", head + talk(theirs, hidden, call) + `}`, sent + talk(call) + `}`, 50, able, true, []string{left + " (and 1 more)"}},
 		{"foreign, with a budget", head + talk(theirs, call) + `,"thinking":{"type":"enabled","budget_tokens":2000}}`, sent + talk(call) + `}`, 50, able, true,
 			[]string{left, "thinking: left out, the calls that are being answered were not thought of by p/m"}},
+		{"some foreign", head + talk(theirs, strings.ReplaceAll(theirs, "abc", "own"), hidden, strings.ReplaceAll(hidden, "abc", "own"), call) + `}`,
+			sent + talk(strings.ReplaceAll(theirs, "abc", "own"), strings.ReplaceAll(hidden, "abc", "own"), call) + `}`, 50, able, true, []string{left + " (and 1 more)"}},
 		{"nothing left", head + talk(theirs) + `}`, sent + `"messages":[{"role":"user","content":"q"},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t"}]}]}`, 50, able, true, []string{left}},
 	} {
 		r := decode(t, tt.body)
-		got, warnings := edit(router.Call{Request: r, Model: ledger.Model{ID: "up", Name: "p/m", Features: tt.features}, OutputCap: tt.cap, Foreign: tt.foreign})
+		got, warnings := edit(router.Call{Request: r, Model: ledger.Model{ID: "up", Name: "p/m", Features: tt.features}, OutputCap: tt.cap, Foreign: map[string]bool{"abc": tt.foreign}})
 		if string(got) != tt.want || !slices.Equal(warnings, tt.warnings) {
 			t.Errorf("%s:\ngot  %s %q\nwant %s %q", tt.name, got, warnings, tt.want, tt.warnings)
 		}

@@ -74,7 +74,7 @@ func (e *editing) model(name string, v gjson.Result) (string, bool) {
 // generate edits a GenerateContentRequest.
 func (e *editing) generate(root gjson.Result) []byte {
 	configured := false
-	sealed := e.c.Foreign || minted(e.c.Request)
+	sealed := len(e.c.Foreign) > 0 || minted(e.c.Request)
 	body := e.rewrite(root, func(name string, v gjson.Result) (string, bool) {
 		switch {
 		case v.Type == gjson.Null && name == "generationConfig":

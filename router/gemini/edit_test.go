@@ -65,6 +65,7 @@ func TestEditOfSeals(t *testing.T) {
 			{"parts":[{"functionResponse":{"name":"old","response":{}}}]},{"role":"model","parts":[{"text":"done"}]},{"parts":[{"text":"2"}]},
 			{"role":"model","parts":[{"functionCall":{"name":"a"},"thoughtSignature":"skip_thought_signature_validator"},{"functionCall":{"name":"b"}}]},
 			{"parts":[{"functionResponse":{"name":"a","response":{}}},{"functionResponse":{"name":"b","response":{}}}]}],"generationConfig":{"maxOutputTokens":5}}`
+	mixed := strings.Replace(body("c2VhbA=="), `{"functionCall":{"name":"a"},"thoughtSignature":"c2VhbA=="}`, `{"functionCall":{"name":"a"},"thoughtSignature":"bWluZQ=="}`, 1)
 	levels, budgets := []string{ledger.FeatureReasoning}, []string{ledger.FeatureReasoning, ledger.FeatureBudget}
 	for _, tt := range []struct {
 		name, body string
@@ -75,12 +76,18 @@ func TestEditOfSeals(t *testing.T) {
 	}{
 		{"its own", body("c2VhbA=="), false, levels, compact(t, body("c2VhbA==")), ""},
 		{"another leg's", body("c2VhbA=="), true, levels, compact(t, stripped), "contents[1].parts[0]: left out, it was sealed for another model or credential, and 4 more like it"},
+		{"another leg's, but the last", mixed, true, levels, compact(t, strings.Replace(stripped, "skip_thought_signature_validator", "bWluZQ==", 1)),
+			"contents[1].parts[0]: left out, it was sealed for another model or credential, and 3 more like it"},
 		{"ours", body(ours), false, levels, compact(t, stripped), "contents[5].parts[0]: left out, it was sealed for another model or credential"},
 		{"to a model that demands none", body("c2VhbA=="), true, budgets,
 			strings.Replace(compact(t, stripped), `,"thoughtSignature":"skip_thought_signature_validator"`, "", 1),
 			"contents[1].parts[0]: left out, it was sealed for another model or credential, and 4 more like it"},
 	} {
-		got, warnings := edit(router.Call{Request: decode(t, tt.body), Foreign: tt.foreign, OutputCap: 5, Model: ledger.Model{ID: "up", Features: tt.features}})
+		var foreign map[string]bool
+		if tt.foreign {
+			foreign = map[string]bool{"c2VhbA==": true}
+		}
+		got, warnings := edit(router.Call{Request: decode(t, tt.body), Foreign: foreign, OutputCap: 5, Model: ledger.Model{ID: "up", Features: tt.features}})
 		if compact(t, string(got)) != tt.want || strings.Join(warnings, "|") != tt.warning {
 			t.Errorf("%s:\ngot  %s %q\nwant %s %q", tt.name, compact(t, string(got)), warnings, tt.want, tt.warning)
 		}

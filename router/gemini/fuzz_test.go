@@ -43,7 +43,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		c := router.Call{Request: r, OutputCap: 9, Foreign: mode&16 != 0, Model: ledger.Model{ID: "up", Name: "g/up", Features: able}}
+		c := router.Call{Request: r, OutputCap: 9, Foreign: map[string]bool{"c2VhbA==": mode&16 != 0}, Model: ledger.Model{ID: "up", Name: "g/up", Features: able}}
 		if r.Endpoint == router.EndpointEmbed {
 			if b := editEmbeddings(c); !json.Valid(b) {
 				t.Fatalf("%s", b)

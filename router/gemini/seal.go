@@ -49,8 +49,7 @@ func current(messages []router.Message) int {
 	return 0
 }
 
-// unseal writes the conversation without the seals that this leg cannot open: ours, and where the conversation comes from
-// another leg all of them. A thought under one is left out whole. The first call of each step of the current exchange
+// unseal writes the conversation without the seals that this leg cannot open: ours, and those of other legs. A thought under one is left out whole. The first call of each step of the current exchange
 // gets the word for an unsealed one where the model demands a seal.
 func (e *editing) unseal(contents gjson.Result) string {
 	exchange := current(e.c.Request.Messages)
@@ -114,10 +113,10 @@ func (e *editing) unsealParts(parts gjson.Result, turn int, demanded bool) strin
 func (e *editing) unsealPart(p gjson.Result, demanded bool) (raw string, left bool) {
 	seal := member(p, "thoughtSignature")
 	known := seal.Str == unsealed || standard(seal.Str) == unsealedInBase64
-	stays := seal.Str != "" && (router.IsMinted(standard(seal.Str)) || e.c.Foreign && !known)
+	stays := seal.Str != "" && (router.IsMinted(standard(seal.Str)) || e.c.Foreign[standard(seal.Str)] && !known)
 	bare := seal.Str == ""
 	switch {
-	case !stays && !(bare && demanded && e.c.Foreign):
+	case !stays && !(bare && demanded && len(e.c.Foreign) > 0):
 		return p.Raw, false
 	case member(p, "thought").Bool():
 		return "", true

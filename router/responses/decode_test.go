@@ -238,7 +238,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		c := router.Call{Request: r, Model: model, OutputCap: 7, Foreign: true}
+		c := router.Call{Request: r, Model: model, OutputCap: 7, Foreign: map[string]bool{"SEAL": true}}
 		sent, _ := edit(c)
 		if again, err := (Inbound{}).Decode(router.Incoming{Endpoint: router.EndpointChat, Body: sent}); err == nil && again.OutputCap != 7 {
 			t.Fatalf("the cap of %s is %d", sent, again.OutputCap)

@@ -163,7 +163,7 @@ func (e *editing) sealed(item gjson.Result) string {
 	switch seal := item.Get("encrypted_content").Str; {
 	case router.IsMinted(seal):
 		return "another provider thought it, and it cannot travel"
-	case seal != "" && e.call.Foreign:
+	case e.call.Foreign[seal]:
 		return "it was sealed for another credential"
 	case seal == "" && len(item.Get("content").Array()) == 0:
 		return "reasoning without encrypted_content refers to what was stored, and nothing is"

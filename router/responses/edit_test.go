@@ -68,12 +68,13 @@ func TestEditLeavesReasoningBehind(t *testing.T) {
 		warnings string
 	}{
 		{[]string{said, sealed, open}, false, []string{said, sealed, open}, ""},
+		{[]string{sealed, said, strings.Replace(sealed, "SEAL", "OWN", 1)}, true, []string{said, strings.Replace(sealed, "SEAL", "OWN", 1)}, "input[0]: left out, it was sealed for another credential"},
 		{[]string{said, sealed, said}, true, []string{said, said}, "input[1]: left out, it was sealed for another credential"},
 		{[]string{ours, said, stored, open}, false, []string{said, open},
 			"input[0]: left out, another provider thought it, and it cannot travel\ninput[2]: left out, reasoning without encrypted_content refers to what was stored, and nothing is"},
 	} {
 		r := decode(t, `{"model":"nova","input":[`+strings.Join(tt.input, ",")+`],"store":false}`)
-		got, warnings := edit(router.Call{Request: r, Foreign: tt.foreign, Model: ledger.Model{ID: "up"}})
+		got, warnings := edit(router.Call{Request: r, Foreign: map[string]bool{"SEAL": tt.foreign}, Model: ledger.Model{ID: "up"}})
 		if want := `{"model":"up","input":[` + strings.Join(tt.want, ",") + `],"store":false}`; string(got) != want || strings.Join(warnings, "\n") != tt.warnings {
 			t.Errorf("%s: got %s %q", tt.input, got, warnings)
 		}
