@@ -124,7 +124,7 @@ func listCatalogue(c *call, _ nothing) (models, error) {
 }
 
 // features are what can be said of a model.
-var features = []string{ledger.FeatureChat, ledger.FeatureEmbedding, ledger.FeatureReasoning, ledger.FeatureSampling, ledger.FeatureImages, ledger.FeatureTools,
+var features = []string{ledger.FeatureChat, ledger.FeatureEmbedding, ledger.FeatureReasoning, ledger.FeatureSampling, ledger.FeatureImages, ledger.FeatureDocuments, ledger.FeatureTools,
 	ledger.FeatureStructured, ledger.FeaturePrefill, ledger.FeatureMaxTokens, ledger.FeatureBudget, ledger.FeatureAutoTools, ledger.FeatureResponsesTools}
 
 // publishModel takes no feature and no provider that is not known: a misspelt one would show only in calls that fail.

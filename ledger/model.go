@@ -40,6 +40,7 @@ const (
 	FeatureReasoning  = "reasoning"  // thinks before it answers
 	FeatureSampling   = "sampling"   // accepts temperature, top_p, top_k
 	FeatureImages     = "images"     // accepts images
+	FeatureDocuments  = "documents"  // accepts PDFs
 	FeatureTools      = "tools"      // calls tools
 	FeatureStructured = "structured" // answers by a JSON schema
 	FeaturePrefill    = "prefill"    // accepts a trailing assistant turn

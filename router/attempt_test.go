@@ -12,10 +12,17 @@ import (
 	"waybill/router/sandbox"
 )
 
+// inOrder has an org's calls try the models one after the other, whatever they cost.
+func (n *node) inOrder(org string) {
+	n.t.Helper()
+	n.do(ledger.SetPolicy{Org: org, Document: fmt.Appendf(nil, `{"routes":[{"try":[{"model":%q},{"model":%q},{"model":%q}]}]}`, models[0], models[1], models[2])})
+}
+
 // An attempt goes upstream under the number that the log has for its leg, also behind a leg that could not carry the request.
 func TestAttemptIDs(t *testing.T) {
 	n := newNode(t)
 	n.open("org_a", "starter")
+	n.inOrder("org_a")
 	n.up.Script("openai", "gpt-6-luna", sandbox.Script{Fail: sandbox.Overloaded})
 	a := n.ask(t.Context(), "org_a", "auto", "hello", `,"seed":7`) // which Anthropic has no place for
 	if a.failure != nil {

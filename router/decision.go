@@ -2,6 +2,7 @@ package router
 
 import (
 	"slices"
+	"strings"
 
 	"waybill/ledger"
 )
@@ -65,6 +66,8 @@ type Decision struct {
 	Legs     []Leg
 	Passed   []ledger.Passed
 	Scores   []ledger.Score
+	// Conditions is what was read of how legs have been observed to do.
+	Conditions []ledger.Condition
 }
 
 // The reasons for which a leg is passed over before it is tried, beside the codes of the ledger's refusals.
@@ -76,16 +79,57 @@ const (
 	passMode     = "mode_excludes"       // the mode of credentials leaves it out
 	passMissing  = "credential_absent"   // no such credential is attached
 	passUnknown  = "unknown_model"       // the catalogue does not have the model, or it is retired
-	passContext  = "context_too_short"   // the input does not fit
+	passContext  = "context_too_short"   // the input and an answer do not fit
+	passOutput   = "output_too_short"    // the model does not put out as much as the caller asks for
 	passLacks    = "lacks_"              // and a feature: the model does not have what the request needs
 	passMore     = "beyond_max_attempts" // enough other legs come before it
 )
 
 // AskOf says what a decision reads of a request.
 func AskOf(q *Request, note Note) Ask {
-	a := Ask{Endpoint: q.Endpoint, Dialect: q.Dialect, Model: q.Model, Field: q.Name("model"), Input: (int64(len(q.Body)) + estimateBytes - 1) / estimateBytes,
+	a := Ask{Endpoint: q.Endpoint, Dialect: q.Dialect, Model: q.Model, Field: q.Name("model"), Input: inputEstimate(q),
 		Most: InputBound(q), Output: q.OutputCap, Needs: needsOf(q), Note: note}
 	return a
+}
+
+// What media are taken to have, in tokens: providers count what they show, which is not known here.
+const (
+	estimateImage = 1000
+	estimateFile  = 10_000 // of which there is only the address
+)
+
+// inputEstimate is how many tokens a request's input has, roughly.
+func inputEstimate(q *Request) int64 {
+	text, media := int64(len(q.Body)), int64(0)
+	var measure func(parts []Part)
+	measure = func(parts []Part) {
+		for _, p := range parts {
+			if p.Kind == KindResult {
+				measure(p.Parts)
+			}
+			if p.Media == nil {
+				continue
+			}
+			size := int64(len(p.Media.Data))
+			text -= size
+			switch {
+			case p.Kind == KindImage:
+				media += estimateImage
+			case size == 0:
+				media += estimateFile
+			case p.Kind == KindAudio:
+				media += size / 256 // some 32 tokens a second
+			case strings.HasPrefix(p.Media.Type, "text/"):
+				media += size * 3 / (4 * estimateBytes)
+			default:
+				media += size / 16 // pages have pictures and fonts in them
+			}
+		}
+	}
+	for i := range q.Messages {
+		measure(q.Messages[i].Parts)
+	}
+	return (max(0, text)+estimateBytes-1)/estimateBytes + media
 }
 
 // needsOf is the features that a request asks of a model.
@@ -97,8 +141,13 @@ func needsOf(q *Request) []string {
 	if len(q.Tools) > 0 {
 		needs = append(needs, ledger.FeatureTools)
 	}
-	if slices.ContainsFunc(q.Messages, func(m Message) bool { return hasKind(m.Parts, KindImage) }) {
-		needs = append(needs, ledger.FeatureImages)
+	for _, n := range []struct {
+		kind    Kind
+		feature string
+	}{{KindImage, ledger.FeatureImages}, {KindDocument, ledger.FeatureDocuments}} {
+		if slices.ContainsFunc(q.Messages, func(m Message) bool { return hasKind(m.Parts, n.kind) }) {
+			needs = append(needs, n.feature)
+		}
 	}
 	if q.Format.Kind == FormatSchema {
 		needs = append(needs, ledger.FeatureStructured)
@@ -144,25 +193,11 @@ func (d *Decision) inputs(a Ask, v View, version uint64) ledger.Inputs {
 	if a.Sticky != (ledger.Choice{}) {
 		in.Sticky = &a.Sticky
 	}
-	seen := map[ledger.Choice]bool{}
-	observe := func(c ledger.Choice) {
-		if seen[c] {
-			return
-		}
-		seen[c] = true
-		if o := v.Condition(c); o.Open || o.Failures != 0 || o.FirstByte != 0 || o.Throughput != 0 {
-			in.Conditions = append(in.Conditions, o)
-		}
+	in.Legs = make([]ledger.Choice, len(d.Legs))
+	for i, l := range d.Legs {
+		in.Legs[i] = l.choice()
 	}
-	for _, l := range d.Legs {
-		in.Legs = append(in.Legs, l.choice())
-		observe(l.choice())
-	}
-	for _, p := range d.Passed {
-		if p.Credential != "" {
-			observe(p.Choice)
-		}
-	}
+	in.Conditions = d.Conditions
 	return in
 }
 

@@ -136,6 +136,7 @@ func TestFailures(t *testing.T) {
 func TestFallback(t *testing.T) {
 	n := newNode(t)
 	n.open("org_a", "starter")
+	n.inOrder("org_a")
 	n.up.Script("openai", "gpt-6-luna", sandbox.Script{Fail: sandbox.Overloaded, FailAt: sandbox.AtFirst})
 	for range 5 {
 		a := n.ask(t.Context(), "org_a", "auto", "hello", `,"stream":true`)
@@ -277,6 +278,7 @@ func TestTimeouts(t *testing.T) {
 			t.Parallel()
 			n := newNode(t)
 			n.open("org_a", "starter")
+			n.inOrder("org_a")
 			tt.set(&n.d.Timeouts)
 			n.up.Script("openai", "gpt-6-luna", sandbox.Script{Hang: tt.hang})
 			a := n.ask(t.Context(), "org_a", "auto", "hello", tt.more)

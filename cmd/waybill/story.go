@@ -29,7 +29,7 @@ func (d *demonstration) tell(ctx context.Context) error {
 			func(ctx context.Context) (err error) { straddle, err = d.straddles(ctx); return err }},
 		{"The end of the credit: company goes on until nothing is left", d.spendCredit},
 		{"Own key: lab, on the plan free, calls a model on its own Anthropic key", d.ownKey},
-		{"Fallback: OpenAI is overloaded, and startup asks for model auto", d.fallsBack},
+		{"Fallback: Google, the cheapest, is overloaded, and startup asks for model auto", d.fallsBack},
 		{"The proof: fold the log again, and hold it against what the upstreams served", d.proof},
 		{"The trace of the straddle, as SQL", func(ctx context.Context) error { return d.asSQL(ctx, straddle) }},
 	} {
@@ -235,7 +235,7 @@ func (d *demonstration) ownKey(ctx context.Context) error {
 }
 
 func (d *demonstration) fallsBack(ctx context.Context) error {
-	undo := d.up.Script(sandbox.OpenAI, "", sandbox.Script{Fail: sandbox.Overloaded})
+	undo := d.up.Script(sandbox.Google, "", sandbox.Script{Fail: sandbox.Overloaded})
 	defer undo()
 	_, e, err := d.answered(ctx, "startup", "auto", "Are you there?")
 	if err != nil {

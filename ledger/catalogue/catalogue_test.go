@@ -64,7 +64,7 @@ func TestModels(t *testing.T) {
 	if len(models) < 40 {
 		t.Errorf("%d models", len(models))
 	}
-	features := []string{ledger.FeatureChat, ledger.FeatureEmbedding, ledger.FeatureReasoning, ledger.FeatureSampling, ledger.FeatureImages,
+	features := []string{ledger.FeatureChat, ledger.FeatureEmbedding, ledger.FeatureReasoning, ledger.FeatureSampling, ledger.FeatureImages, ledger.FeatureDocuments,
 		ledger.FeatureTools, ledger.FeatureStructured, ledger.FeaturePrefill, ledger.FeatureMaxTokens, ledger.FeatureBudget, ledger.FeatureAutoTools, ledger.FeatureResponsesTools}
 	providers := map[string]int{}
 	for _, m := range models {
