@@ -72,8 +72,8 @@ func validCaps(caps []Cap) error {
 	return nil
 }
 
-// String is the cap as people say it.
-func (c Cap) String() string {
+// words is the cap as people say it.
+func (c Cap) words() string {
 	amount, over := fmt.Sprintf("%d plan tokens", c.Amount), "a "+string(c.Window)
 	if c.Unit == USD {
 		amount = Nano(c.Amount).String() + " dollars"
@@ -210,7 +210,7 @@ func (s *Spend) room(own *Hold, at Instant) (now, idle room) {
 	for i := range s.Counts {
 		c := &s.Counts[i]
 		settled, held := c.at(at)
-		if held > 0 && c.has(own) {
+		if c.has(own) {
 			held = max(0, held-own.Leg.counted(c.Unit))
 		}
 		now.narrow(c.Unit, c.Amount-settled-held)
@@ -259,11 +259,11 @@ func (s *Spend) reached(usd, tok int64, at Instant) error {
 	case of == nil:
 		err = refuse(CodeCapReached, "other calls of the key hold what its cap would leave for this one: try again when one has ended")
 	case until == Never && of.Window != WindowLifetime:
-		err = refuse(CodeCapReached, "the key may spend %s on platform capacity, and the call alone may come to more: lower its output cap, or call on a credential of your own", of.Cap)
+		err = refuse(CodeCapReached, "the key may spend %s on platform capacity, and the call alone may come to more: lower its output cap, or call on a credential of your own", of.words())
 	case until == Never:
-		err = refuse(CodeCapReached, "the key may spend %s on platform capacity, and has not enough left for the call: raise the cap, or call on a credential of your own", of.Cap)
+		err = refuse(CodeCapReached, "the key may spend %s on platform capacity, and has not enough left for the call: raise the cap, or call on a credential of your own", of.words())
 	default:
-		err = refuse(CodeCapReached, "the key may spend %s on platform capacity, and has not enough left for the call until %s: wait, raise the cap, or call on a credential of your own", of.Cap, until)
+		err = refuse(CodeCapReached, "the key may spend %s on platform capacity, and has not enough left for the call until %s: wait, raise the cap, or call on a credential of your own", of.words(), until)
 	}
 	err.Until = until
 	return err

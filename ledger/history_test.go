@@ -113,6 +113,7 @@ func newHistory(d dice) *history {
 	for _, org := range historyOrgs[:2] { // the third may come later
 		h.must(OpenOrg{operator, org, h.pick(historyPlans[1:], "plan")})
 		h.must(AttachCredential{Who: operator, Org: org, Credential: h.own(org), Provider: "openai", Fingerprint: "f", Use: UsePrefer})
+		h.must(IssueKey{Who: operator, Org: org, Key: org + "-k0", Hash: secret(org), Scopes: []Scope{ScopeInference}, Caps: h.caps()})
 	}
 	return h
 }
@@ -158,6 +159,9 @@ func (h *history) play(c Command) error {
 		if (got == nil) != (code == "") || got != nil && got.Code != code {
 			return fmt.Errorf("refused with %v, and by the oracle with %q", refused, code)
 		}
+		if code == CodeCapReached && got.Until != h.o.until {
+			return fmt.Errorf("capped until %s, and by the oracle until %s", got.Until, h.o.until)
+		}
 	}
 	if h.left--; h.left <= 0 {
 		if err := h.w.commit(); err != nil {
@@ -177,6 +181,12 @@ func (h *history) follow(recs []Record) {
 			h.o.owner[e.Credential] = r.Stream
 		case *CredentialDetached:
 			delete(h.o.owner, e.Credential)
+		case *KeyIssued:
+			h.o.issue(r.Stream, e.Key, e.Caps)
+		case *KeyLimited:
+			h.o.limit(e.Key, e.Caps)
+		case *KeyRevoked:
+			h.o.keys[e.Key].revoked = true
 		}
 	}
 }
@@ -198,6 +208,9 @@ func (h *history) agree() error {
 		if n != 0 && !seen[name] {
 			return fmt.Errorf("%s is nothing, and by the oracle %d", name, n)
 		}
+	}
+	if key, got, want := h.o.sameStandings(h.w.folded, max(h.w.now, h.o.last)); key != "" {
+		return fmt.Errorf("the caps of %s stand at %+v, and by the oracle at %+v", key, got, want)
 	}
 	return nil
 }
@@ -226,7 +239,11 @@ func (h *history) step() error {
 		return nil
 	case 10, 11, 12, 13, 14, 24, 25, 26, 27:
 		org := h.pick(historyOrgs, "org")
-		return h.play(Admit{Who: operator, Org: org, Request: h.fresh("r"),
+		key := ""
+		if h.roll(3, "by key") > 0 {
+			key = org + "-k" + itoa(h.roll(2, "key"))
+		}
+		return h.play(Admit{Who: operator, Org: org, Key: key, Request: h.fresh("r"),
 			Lane: []Lane{LaneAuto, LaneManual}[h.roll(2, "lane")], Demand: h.demand(org)})
 	case 15, 16:
 		org, request := h.open()
@@ -336,10 +353,15 @@ func (h *history) access() error {
 	hash := secret(itoa(h.made))
 	switch h.roll(8, "access") {
 	case 0:
-		return h.play(IssueKey{Who: operator, Org: org, Key: key, Hash: hash, Scopes: []Scope{ScopeInference}})
-	case 1, 2:
+		return h.play(IssueKey{Who: operator, Org: org, Key: key, Hash: hash, Scopes: []Scope{ScopeInference}, Caps: h.caps()})
+	case 1:
+		return h.play(LimitKey{Who: operator, Org: org, Key: key, Scopes: []Scope{ScopeInference}, Caps: h.caps()})
+	case 2:
 		return h.play(RotateKey{operator, org, key, hash, h.w.now + Instant(h.roll(2, "overlap"))})
 	case 3:
+		if h.roll(4, "revoke") > 0 {
+			return nil
+		}
 		return h.play(RevokeKey{operator, org, key})
 	case 4:
 		return h.play(DetachCredential{operator, org, credential})
@@ -349,6 +371,23 @@ func (h *history) access() error {
 		return h.play(AttachCredential{Who: operator, Org: org, Credential: credential, Provider: "openai", Fingerprint: "f",
 			Use: []Use{UseOnly, UsePrefer, UseFallback}[h.roll(3, "use")], Order: h.roll(3, "order")})
 	}
+}
+
+// caps are none, one or several, of sizes that a few calls use up.
+func (h *history) caps() (caps []Cap) {
+	for _, u := range []Unit{USD, Tok} {
+		for _, w := range []Window{WindowDay, WindowMonth, WindowLifetime} {
+			if h.roll(4, "capped") > 0 {
+				continue
+			}
+			c := Cap{u, int64(1+h.roll(30, "amount")) * 3_000_001, w}
+			if u == Tok {
+				c.Amount = int64(1+h.roll(30, "amount")) * 301
+			}
+			caps = append(caps, c)
+		}
+	}
+	return caps
 }
 
 // own is a credential that the org may have, of its own.

@@ -182,7 +182,10 @@ func (o *oracle) request(id string, g *oOrg, c Command) Code {
 		if g.suspended {
 			return CodeOrgSuspended
 		}
-		call, code := o.leg(id, c.Lane, c.Demand)
+		if code := o.callable(id, c.Key); code != "" {
+			return code
+		}
+		call, code := o.leg(id, c.Key, c.Lane, c.Demand)
 		if code != "" {
 			return code
 		}
@@ -196,11 +199,15 @@ func (o *oracle) request(id string, g *oOrg, c Command) Code {
 		if g.suspended {
 			return CodeOrgSuspended
 		}
+		if code := o.callable(id, old.key); code != "" {
+			return code
+		}
 		before := maps.Clone(o.bal)
 		o.giveBack(old, nil)
-		call, code := o.leg(id, old.lane, c.Demand)
+		delete(o.calls, c.Request) // it holds nothing while its next leg is decided
+		call, code := o.leg(id, old.key, old.lane, c.Demand)
 		if code != "" {
-			o.bal = before
+			o.bal, o.calls[c.Request] = before, old
 			return code
 		}
 		call.admitted = old.admitted
@@ -211,9 +218,9 @@ func (o *oracle) request(id string, g *oOrg, c Command) Code {
 		if call == nil {
 			return CodeConflict
 		}
-		o.settle(call, c.Usage, c.ServiceTier)
+		usd, tok := o.settle(call, c.Usage, c.ServiceTier)
 		o.absorb(call, c.Resolution.Attempts)
-		delete(o.calls, c.Request)
+		o.resolve(c.Request, usd, tok)
 		o.event()
 	case Void:
 		call := mine(c.Request)
@@ -222,7 +229,7 @@ func (o *oracle) request(id string, g *oOrg, c Command) Code {
 		}
 		o.giveBack(call, nil)
 		o.absorb(call, c.Resolution.Attempts)
-		delete(o.calls, c.Request)
+		o.resolve(c.Request, 0, 0)
 		o.event()
 	case Interrupt:
 		call := mine(c.Request)
@@ -231,12 +238,13 @@ func (o *oracle) request(id string, g *oOrg, c Command) Code {
 		}
 		if c.Rule == RuleVoid {
 			o.giveBack(call, nil)
+			o.resolve(c.Request, 0, 0)
 		} else {
+			o.resolve(c.Request, call.bound, call.tokens)
 			for _, d := range call.held {
 				o.move(d.place+"/held", house(d.place), unitOf(d.place), d.amount)
 			}
 		}
-		delete(o.calls, c.Request)
 		o.event()
 	}
 	return ""

@@ -19,6 +19,9 @@ type oracle struct {
 	prices      []oPrice // in the order of their publication
 	calls       map[string]*oCall
 	owner       map[string]string // credential → org
+	keys        map[string]*oKey
+	spent       []oSpent // in the order of settlement
+	until       Instant  // of the latest refusal by a cap
 	lots        int
 }
 
@@ -58,6 +61,10 @@ type oCall struct {
 	free          bool  // a model of no weight, on an allowance
 	held          []oDraw
 	admitted      Instant
+
+	key           string
+	leg           Instant // when it was admitted
+	bound, tokens int64   // at worst
 }
 
 type oDraw struct {
@@ -67,7 +74,7 @@ type oDraw struct {
 
 func newOracle() *oracle {
 	return &oracle{bal: map[string]int64{}, orgs: map[string]*oOrg{}, plans: map[string]Plan{}, models: map[string]Model{},
-		calls: map[string]*oCall{}, owner: map[string]string{}}
+		calls: map[string]*oCall{}, owner: map[string]string{}, keys: map[string]*oKey{}}
 }
 
 func (o *oracle) event() Instant { o.last = max(o.clock, o.last+1); return o.last }
@@ -187,14 +194,14 @@ func (o *oracle) priceAt(model string, at Instant) *Price {
 }
 
 // leg decides a leg on what is free now, takes its hold, and gives its call or the code of its refusal.
-func (o *oracle) leg(org string, lane Lane, d Demand) (*oCall, Code) {
+func (o *oracle) leg(org, key string, lane Lane, d Demand) (*oCall, Code) {
 	g := o.orgs[org]
 	m, known := o.models[d.Model]
 	if !known || m.Retired {
 		return nil, CodeUnknownModel
 	}
 	at := max(o.clock, o.last+1)
-	c := &oCall{org: org, lane: lane, kind: d.Kind, model: d.Model, price: o.priceAt(d.Model, at), input: d.Input}
+	c := &oCall{org: org, key: key, lane: lane, kind: d.Kind, model: d.Model, price: o.priceAt(d.Model, at), input: d.Input, leg: at}
 	owner := Platform
 	if d.Kind == BYOK {
 		owner = org
@@ -234,10 +241,10 @@ func (o *oracle) leg(org string, lane Lane, d Demand) (*oCall, Code) {
 	if w, ok := p.Weights[d.Model]; ok {
 		c.weight = w
 	}
-	if p.Messages > 0 && o.free("org/"+org+"/free") > 0 {
-		c.output = most * n
-		c.held = []oDraw{{"org/" + org + "/free", 1}}
-		return c, o.hold(c)
+	message := p.Messages > 0 && o.free("org/"+org+"/free") > 0
+	worst := func(output int64) (usd, tok int64) {
+		list := exact(dearestFor(c.price, d.Input, d.ServiceTier, 0), Usage{Input: d.Input, Output: output * n})
+		return ceil(list), (d.Input + output*n) * c.weight
 	}
 	var lots []*oLot
 	if p.Credit {
@@ -263,7 +270,20 @@ func (o *oracle) leg(org string, lane Lane, d Demand) (*oCall, Code) {
 		covered = min(total, tokens)
 		return covered, part(exact(rates, u), total-covered, total)
 	}
-	fits := func(output, tokens, credit int64) bool { _, usd := need(output, tokens); return usd <= credit }
+	fits := func(output, tokens, credit int64) bool {
+		_, usd := need(output, tokens)
+		return message || usd <= credit
+	}
+	allowed := func(output int64) bool {
+		usd, tok := worst(output)
+		capped, _ := o.capped(key, usd, tok)
+		return !capped
+	}
+	usd, tok := worst(least)
+	if capped, until := o.capped(key, usd, tok); capped && (until > 0 || fits(least, tokens, credit)) {
+		o.until = until
+		return nil, CodeCapReached
+	}
 	if !fits(least, tokens, credit) {
 		if fits(least, idleTokens, idleCredit) || p.Messages > 0 && o.held("org/"+org+"/free") > 0 {
 			return nil, CodeFundsHeld
@@ -271,8 +291,15 @@ func (o *oracle) leg(org string, lane Lane, d Demand) (*oCall, Code) {
 		return nil, CodeInsufficientFunds
 	}
 	// The largest cap that can be paid for: the first that cannot, less one.
-	out := least - 1 + int64(sort.Search(int(most-least)+1, func(i int) bool { return !fits(least+int64(i), tokens, credit) }))
+	out := least - 1 + int64(sort.Search(int(most-least)+1, func(i int) bool {
+		return !fits(least+int64(i), tokens, credit) || !allowed(least+int64(i))
+	}))
 	c.output = out * n
+	c.bound, c.tokens = worst(out)
+	if message {
+		c.held = []oDraw{{"org/" + org + "/free", 1}}
+		return c, o.hold(c)
+	}
 	covered, usd := need(out, tokens)
 	c.free = c.weight == 0 && tokens > 0
 	if covered > 0 {
@@ -320,7 +347,8 @@ func house(place string) string {
 	return "house/consumed"
 }
 
-func (o *oracle) settle(c *oCall, u Usage, tier string) {
+// settle gives what the usage comes to at list cost and in plan tokens.
+func (o *oracle) settle(c *oCall, u Usage, tier string) (usd, tok int64) {
 	u = clamp(u)
 	g := o.orgs[c.org]
 	var list *big.Rat = new(big.Rat)
@@ -331,7 +359,7 @@ func (o *oracle) settle(c *oCall, u Usage, tier string) {
 	}
 	if c.kind == BYOK {
 		o.move("house/byok", "org/"+c.org+"/byok", "usd", ceil(list))
-		return
+		return ceil(list), 0
 	}
 	cost := exact(charged, u)
 	total := (u.Input + u.CacheRead + u.CacheWrite + u.CacheWriteLong + u.Output) * c.weight
@@ -377,6 +405,7 @@ func (o *oracle) settle(c *oCall, u Usage, tier string) {
 	}
 	o.move("house/overage", "house/revenue", "usd", owed)
 	o.giveBack(c, taken)
+	return ceil(list), total
 }
 
 func clamp(u Usage) Usage {

@@ -18,7 +18,7 @@ import (
 //	at 2026-01-31T12:00   the clock          wait 36h             the clock, later
 //	VERB ARGS NAME=VALUE  a command; what follows it says what it must do:
 //	> TYPE path=value …   an event, with some of its fields; all events of the command are listed, in order
-//	! CODE                it is refused; events above it fell due before
+//	! CODE until=TIME     it is refused; events above it fell due before. Of a cap: until when, or shortly, or never
 //	= ACCOUNT AMOUNT UNIT a balance now      ? KIND ID path=value …   a row of the state, or "gone"
 //
 // Money is written $1.25, or $1.25±5n where nanoseconds of the clock do not matter; draws are 10tok/p1+$0.5/l1+1msg;
@@ -78,6 +78,7 @@ type script struct {
 	refused error
 	wanted  int // of recs that were looked at
 	code    string
+	until   string
 	listed  bool // whether the case said anything of the events
 }
 
@@ -104,7 +105,8 @@ func (s *script) line(where, line string) {
 	case ">":
 		s.event(where, strings.Fields(rest))
 	case "!":
-		s.code, s.listed = rest, true
+		s.code, s.until, _ = strings.Cut(rest, " until=")
+		s.listed = true
 	case "=":
 		s.close()
 		s.balance(where, strings.Fields(rest))
@@ -128,7 +130,7 @@ func (s *script) line(where, line string) {
 			s.fail(where, "%v", err)
 			return
 		}
-		s.where, s.wanted, s.code, s.listed = where, 0, "", false
+		s.where, s.wanted, s.code, s.until, s.listed = where, 0, "", "", false
 		var broken error
 		s.recs, s.refused, broken = s.w.do(c)
 		if broken != nil {
@@ -143,11 +145,21 @@ func (s *script) close() {
 		return
 	}
 	var code Code
+	var until string
 	if s.refused != nil {
-		code = s.refused.(*Error).Code
+		e := s.refused.(*Error)
+		code, until = e.Code, e.Until.String()
+		switch {
+		case e.Until == Never:
+			until = "never"
+		case code == CodeCapReached && until == "":
+			until = "shortly"
+		}
 	}
 	if string(code) != s.code {
 		s.fail(s.where, "refused with %q (%v), not with %q", code, s.refused, s.code)
+	} else if want := s.until; want != until && (want == "shortly" || want == "never" || want == "" || instant(want).String() != until) {
+		s.fail(s.where, "refused until %q, not until %q: %v", until, s.until, s.refused)
 	} else if s.listed && s.wanted < len(s.recs) {
 		s.fail(s.where, "an event more than was listed: %s %s", s.recs[s.wanted].Type, s.recs[s.wanted].Data)
 	}
@@ -277,7 +289,7 @@ func flatten(out map[string]string, path string, v any) {
 	case []any:
 		var draws []string
 		for i, e := range v {
-			if m, ok := e.(map[string]any); ok && m["unit"] != nil {
+			if m, ok := e.(map[string]any); ok && m["unit"] != nil && m["window"] == nil {
 				id, _ := m["id"].(string)
 				draws = append(draws, drawText(Unit(m["unit"].(string)), id, m["amount"].(json.Number).String()))
 				continue
@@ -418,7 +430,7 @@ var verbs = map[string]func(*world, words) Command{
 	"plan": func(_ *world, a words) Command {
 		p := Plan{ID: a.arg(0), Tokens: a.num("tokens"), Messages: a.num("messages"), Lanes: listOf[Lane](a.list("lanes")),
 			Credit: slices.Contains(a.args, "credit"), Markup: a.num("markup"), Output: a.num("output"),
-			MaxInput: a.num("max_input"), MaxOutput: a.num("max_output")}
+			MaxInput: a.num("max_input"), MaxOutput: a.num("max_output"), RequestsPerMinute: a.num("rpm"), TokensPerMinute: a.num("tpm")}
 		for _, pair := range a.list("weights") {
 			model, weight, _ := strings.Cut(pair, ":")
 			n, err := strconv.ParseInt(weight, 10, 64)

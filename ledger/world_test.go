@@ -294,6 +294,9 @@ func dump(s *State) string {
 			ids := make([]string, len(wallet))
 			for i, c := range wallet {
 				ids[i] = c.ID
+				if s.credentials[c.ID] != c {
+					ids[i] += " as it no longer is"
+				}
 			}
 			say("wallet %s %s", org, strings.Join(ids, " "))
 		}
