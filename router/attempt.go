@@ -33,6 +33,7 @@ type attempt struct {
 
 	tally
 	first   time.Duration // from the start of the request to the first content
+	taking  time.Duration // that its caller has taken to take it
 	pending []byte        // held back: what came before content, or from the first finish reason on
 	begun   bool          // the caller has got headers
 	gone    bool          // the caller takes nothing any more
@@ -217,7 +218,10 @@ func (a *attempt) flush() {
 		a.begun = true
 		a.sink.Start(a.facts())
 	}
-	if err := a.sink.Send(b); err != nil {
+	from := a.d.Now()
+	err := a.sink.Send(b)
+	a.taking += a.d.Now().Sub(from)
+	if err != nil {
 		a.gone = true
 		a.drain.Reset(a.d.Timeouts.Drain)
 	}
@@ -240,6 +244,9 @@ func (a *attempt) left() bool { return a.gone || a.client.Err() != nil }
 // what the upstream has counted. Else nothing is, and the next leg is tried if it may do better.
 func (a *attempt) fall(err error) (done bool, failure *Failure) {
 	e := upstreamError(err)
+	if a.task.Request.Stream {
+		a.observe()
+	}
 	a.trial.Report(e.Class, a.d.Now())
 	if usage, _ := a.used(); a.begun || a.left() && usage != (ledger.Usage{}) {
 		return true, a.breakOff(e)
@@ -295,8 +302,10 @@ func (a *attempt) settle(e *UpstreamError) (*ledger.RequestSettled, *Failure) {
 	outcome, reason := ledger.Answered, ""
 	switch {
 	case e == nil:
+		a.observe()
 		a.trial.Report("", a.d.Now())
 		a.remember()
+		a.stick()
 	case a.left():
 		outcome = ledger.Abandoned
 	default:

@@ -30,6 +30,8 @@ const (
 	mostFigure = 1 << 50
 	// usualOutput is how long an answer is taken to be whose caller sets no lower cap, in tokens.
 	usualOutput = 1024
+	// awaited is how much of it somebody waits for before there is enough to read on, in tokens.
+	awaited = 256
 	// leastOutput is what must fit in a model's context beside the input where the caller sets no cap, in tokens.
 	leastOutput = 256
 	// usualFirst is the most that a leg of which nothing is known is taken to need until its first content. It is tried
@@ -129,7 +131,7 @@ func (r *routing) costs(legs []Leg) []int64 {
 	return out
 }
 
-// waits are how long the answer of each leg is expected to take, in nanoseconds. What is not known of a leg is taken for what
+// waits are how long each leg is expected to take until there is something to read, in nanoseconds. What is not known of a leg is taken for what
 // is usual among those of which it is known, but never for worse than is usual anywhere: else nobody would ever find out.
 func (r *routing) waits(seen []ledger.Condition) []int64 {
 	first, rate := usualFirst, int64(usualRate)
@@ -152,7 +154,7 @@ func (r *routing) waits(seen []ledger.Condition) []int64 {
 	}
 	out := make([]int64, len(seen))
 	for i, o := range seen {
-		out[i] = max(leastWait, cmp.Or(o.FirstByte, first)) + r.ask.output()*int64(time.Second)/cmp.Or(o.Throughput, rate)
+		out[i] = max(leastWait, cmp.Or(o.FirstByte, first)) + min(awaited, r.ask.output())*int64(time.Second)/cmp.Or(o.Throughput, rate)
 	}
 	return out
 }

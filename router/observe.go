@@ -124,3 +124,17 @@ func (t *Trial) Streamed(first time.Duration, tokens int64, writing time.Duratio
 func (t *Trial) Whole(took time.Duration, tokens int64) {
 	t.pace = pace{whole: max(1, took), tokens: tokens}
 }
+
+// observe tells the trial what the attempt has shown of its leg's pace. The time that the caller took to take it is not the
+// leg's.
+func (a *attempt) observe() {
+	u, _ := a.used()
+	took := a.d.Now().Sub(a.began)
+	switch before := a.began.Sub(a.run.started); {
+	case a.received == 0:
+	case a.task.Request.Stream:
+		a.trial.Streamed(a.first-before, u.Output-u.Reasoning, took-(a.first-before)-a.taking)
+	default:
+		a.trial.Whole(took, u.Output)
+	}
+}

@@ -20,6 +20,7 @@ type Dispatcher struct {
 	Health    *Health
 	Memory    *Memory // nil: nothing is remembered
 	Policies  Policies
+	Sticky    Sticky
 	Now       func() time.Time
 	Timeouts  Timeouts
 	// Stop ends the calls that are still open: each caller gets an error, each call is settled on an estimate.
@@ -62,7 +63,7 @@ func (r *run) route() (err error) {
 		r.past = r.d.Memory.of(r.task.Org, q)
 	}
 	a := AskOf(q, r.task.Note)
-	a.Origin = r.past.choice()
+	a.Origin, a.Sticky = r.past.choice(), r.sticky()
 	r.d.Books.View(func(s *ledger.State) {
 		policy, version, e := r.d.Policies.Of(s.Policy(r.task.Org))
 		if err = e; err != nil {
