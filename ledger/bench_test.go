@@ -3,7 +3,7 @@ package ledger
 import "testing"
 
 // busy is a state with an org on a plan and on credit, as the writer finds it.
-func busy(b *testing.B) *State {
+func busy(b *testing.B, caps ...Cap) *State {
 	w := newWorld()
 	w.now = 1
 	for _, c := range []Command{
@@ -13,7 +13,7 @@ func busy(b *testing.B) *State {
 		AttachCredential{Who: operator, Org: Platform, Credential: "pool", Provider: "openai", Fingerprint: "f", Use: UsePrefer},
 		OpenOrg{operator, "acme", "p"},
 		GrantCredit{operator, "acme", "l1", 1000 * Dollar, 0, 0},
-		IssueKey{Who: operator, Org: "acme", Key: "k1", Hash: secret("a"), Scopes: []Scope{ScopeInference}, Models: []string{"openai/*"}},
+		IssueKey{Who: operator, Org: "acme", Key: "k1", Hash: secret("a"), Scopes: []Scope{ScopeInference}, Models: []string{"openai/*"}, Caps: caps},
 	} {
 		if _, refused, broken := w.do(c); refused != nil || broken != nil {
 			b.Fatal(refused, broken)
@@ -39,8 +39,14 @@ func benchSettle(request string) Settle {
 }
 
 // BenchmarkDecide is one request's two commands, decided, encoded and folded, in batches of 16 requests as under load.
-func BenchmarkDecide(b *testing.B) {
-	s := busy(b)
+func BenchmarkDecide(b *testing.B) { decideCalls(b, busy(b)) }
+
+// BenchmarkDecideCapped is the same for a key with two caps.
+func BenchmarkDecideCapped(b *testing.B) {
+	decideCalls(b, busy(b, Cap{USD, maxCap, WindowDay}, Cap{Tok, maxCap, WindowMonth}))
+}
+
+func decideCalls(b *testing.B, s *State) {
 	ids := counter(new(uint64))
 	b.ReportAllocs()
 	d := s.Draft(ids)
