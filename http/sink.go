@@ -35,7 +35,7 @@ func (k *sink) Start(f router.Facts) {
 	h["Waybill-Credential"] = []string{string(f.Kind)}
 	h["Waybill-Attempts"] = []string{strconv.Itoa(f.Attempts)}
 	if len(f.Warnings) > 0 {
-		h["Waybill-Warning"] = f.Warnings
+		h["Waybill-Warning"] = bounded(f.Warnings)
 	}
 	if f.OutputCap > 0 {
 		h["Waybill-Output-Cap"] = []string{strconv.FormatInt(f.OutputCap, 10)}
@@ -57,6 +57,20 @@ func (k *sink) Start(f router.Facts) {
 		return
 	}
 	h["Content-Type"] = plainJSON
+}
+
+// maxWarnings bounds what warnings take of the headers, in bytes: proxies and clients refuse answers whose headers are too large.
+const maxWarnings = 4 << 10
+
+// bounded is as many of the warnings as headers bear.
+func bounded(warnings []string) []string {
+	size := 0
+	for i, w := range warnings {
+		if size += len(w); size > maxWarnings {
+			return append(warnings[:i:i], strconv.Itoa(len(warnings)-i)+" more warnings are left out")
+		}
+	}
+	return warnings
 }
 
 // Send writes and flushes. A caller who does not take it in time counts as gone, so that no one can hold a call for ever

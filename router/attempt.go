@@ -41,10 +41,11 @@ type attempt struct {
 
 // How a call fails that we end ourselves.
 var (
-	errTotal = &UpstreamError{Class: ClassTimeout, Err: errors.New("the attempt took longer than its total timeout")}
-	errFirst = &UpstreamError{Class: ClassTimeout, Err: errors.New("no byte of the answer came within the first-byte timeout")}
-	errDrain = &UpstreamError{Class: ClassCanceled, Err: errors.New("the caller left, and the answer did not end within the drain timeout")}
-	errStop  = &UpstreamError{Class: ClassConnection, Err: errors.New("the node is stopping")}
+	errTotal   = &UpstreamError{Class: ClassTimeout, Err: errors.New("the attempt took longer than its total timeout")}
+	errFirst   = &UpstreamError{Class: ClassTimeout, Err: errors.New("no byte of the answer came within the first-byte timeout")}
+	errDrain   = &UpstreamError{Class: ClassCanceled, Err: errors.New("the caller left, and the answer did not end within the drain timeout")}
+	errEndless = &UpstreamError{Class: ClassServerError, Err: errTooLarge, Provoked: true}
+	errStop    = &UpstreamError{Class: ClassConnection, Err: errors.New("the node is stopping")}
 )
 
 // clientGone is the reason of a resolution whose caller has left.
@@ -82,7 +83,15 @@ func (a *attempt) close() {
 func (a *attempt) call() (done bool, failure *Failure) {
 	err := a.open()
 	if unfit, ok := errors.AsType[*FieldError](err); ok {
-		a.skip(unfit)
+		a.skip("unsupported: " + cutTo(unfit.Field, 64))
+		if a.unfit == nil {
+			a.unfit = unfit
+		}
+		return false, nil
+	}
+	if _, ok := errors.AsType[*UpstreamError](err); err != nil && !ok { // it arose here, before anything was sent
+		a.skip("unwritten")
+		a.unwritten = err
 		return false, nil
 	}
 	a.calls++
@@ -116,6 +125,11 @@ func (a *attempt) open() error {
 	if err != nil {
 		return err
 	}
+	if dialect == q.Dialect && a.on.Credential.Kind() == ledger.Platform {
+		if err := outside(q); err != nil {
+			return err
+		}
+	}
 	c := Call{
 		Request: q, Attempt: a.name(), Model: *a.on.Model, Quirks: provider.Quirks,
 		BaseURL: base, Secret: a.secret,
@@ -133,11 +147,8 @@ func (a *attempt) open() error {
 }
 
 // skip passes over a leg that cannot carry the request.
-func (a *attempt) skip(unfit *FieldError) {
-	a.attempts = append(a.attempts, ledger.Attempt{N: a.leg.N, Choice: a.on.choice(), Outcome: ledger.Skipped, Reason: "unsupported: " + cutTo(unfit.Field, 64)})
-	if a.unfit == nil {
-		a.unfit = unfit
-	}
+func (a *attempt) skip(reason string) {
+	a.attempts = append(a.attempts, ledger.Attempt{N: a.leg.N, Choice: a.on.choice(), Outcome: ledger.Skipped, Reason: reason})
 }
 
 // unary reads the steps of an answer, settles it, and only then shows it.
@@ -178,12 +189,15 @@ func (a *attempt) stream() (done bool, failure *Failure) {
 			return a.fall(err)
 		}
 		a.note(&step)
+		if a.translates && a.received > maxBody { // of which those who translate keep the arguments of calls
+			return a.fall(errEndless)
+		}
 		a.pending = append(a.pending, a.writer.Chunk(step)...)
 		switch {
 		case a.received > 0 && a.finish == "":
 			a.flush()
 		case len(a.pending) > maxBody:
-			return a.fall(errTooLarge)
+			return a.fall(errEndless)
 		}
 	}
 	u, _ := a.used()
@@ -229,7 +243,7 @@ func (a *attempt) flush() {
 
 // facts is what the headers of this attempt's answer say.
 func (a *attempt) facts() Facts {
-	f := Facts{Request: a.task.ID, Model: a.on.Model.Name, Kind: a.on.Credential.Kind(), Attempts: a.calls, Warnings: a.reply.Warnings()}
+	f := Facts{Request: a.task.ID, Model: a.on.Model.Name, Kind: a.on.Credential.Kind(), Attempts: a.calls, Warnings: condensed(a.reply.Warnings())}
 	f.Header = a.passed()
 	if a.leg.Clipped {
 		f.OutputCap = a.leg.Output
@@ -247,12 +261,13 @@ func (a *attempt) fall(err error) (done bool, failure *Failure) {
 	if a.task.Request.Stream {
 		a.observe()
 	}
-	a.trial.Report(e.Class, a.d.Now())
+	a.trial.Report(e.sign(), a.d.Now())
 	if usage, _ := a.used(); a.begun || a.left() && usage != (ledger.Usage{}) {
 		return true, a.breakOff(e)
 	}
 	a.record(ledger.Failed, e)
 	a.last, a.lastModel = e, a.on.Model.Name
+	a.said = plain(e.words(), a.secret, maxMessage)
 	switch {
 	case a.left():
 		return true, a.end(callerLeft(), clientGone)
@@ -273,7 +288,7 @@ func (a *attempt) breakOff(e *UpstreamError) *Failure {
 		failure = callerLeft()
 	default:
 		failure = &Failure{Status: http.StatusBadGateway, Code: "upstream_failed",
-			Message: "the answer broke off: " + e.Error() + "; what was received of it is settled on an estimate"}
+			Message: "the answer broke off: " + plain(e.Error(), a.secret, maxMessage) + "; what was received of it is settled on an estimate"}
 	}
 	return a.tell(failure)
 }

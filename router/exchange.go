@@ -144,7 +144,7 @@ func (r *reply) failed(err error) *UpstreamError {
 	case errors.Is(err, os.ErrDeadlineExceeded) || isTimeout(err):
 		e.Class = ClassTimeout
 	case errors.Is(err, ErrFrameTooLarge), errors.Is(err, errTooLarge):
-		e.Class = ClassServerError
+		e.Class, e.Provoked = ClassServerError, true
 	}
 	return e
 }

@@ -28,7 +28,16 @@ type UpstreamError struct {
 	Code       string        // the provider's own code
 	Message    string        // the provider's own text, cut to a bounded length, secrets removed
 	RetryAfter time.Duration // the provider's hint, 0 if none
+	Provoked   bool          // what was asked may have brought it about: it is no sign of how the upstream does
 	Err        error         // the cause, if it was ours or the network's
+}
+
+// sign is the class by which it counts for the upstream's health.
+func (e *UpstreamError) sign() Class {
+	if e.Provoked {
+		return ClassBadRequest
+	}
+	return e.Class
 }
 
 // Error says what failed, where possible in the provider's words.
@@ -47,6 +56,17 @@ func (e *UpstreamError) Error() string {
 		s += ": " + e.Err.Error()
 	}
 	return s
+}
+
+// words are what is said of the failure, by the provider or, where it was ours or the network's, by its cause.
+func (e *UpstreamError) words() string {
+	switch {
+	case e.Err == nil:
+		return e.Message
+	case e.Message == "":
+		return e.Err.Error()
+	}
+	return e.Message + ": " + e.Err.Error()
 }
 
 // Unwrap gives the cause.

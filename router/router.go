@@ -161,6 +161,9 @@ func (r *run) exhausted() *Failure {
 		return r.end(r.upstreamFailed(), string(r.last.Class))
 	case r.unfit != nil:
 		return r.end(FailureOf(r.unfit), "unsupported")
+	case r.unwritten != nil:
+		return r.end(&Failure{Status: http.StatusInternalServerError, Code: string(ledger.CodeInternal),
+			Message: "the request could not be written for its model: " + r.unwritten.Error()}, "unwritten")
 	case r.refusal != nil:
 		return FailureOf(r.refusal)
 	}

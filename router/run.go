@@ -29,7 +29,9 @@ type run struct {
 
 	refusal   error          // why the ledger would not admit the first leg that it refused
 	unfit     *FieldError    // why the first leg that could not carry the request could not
+	unwritten error          // why the request could not be written for the latest leg for which it could not
 	last      *UpstreamError // how the last call failed
+	said      string         // about it, by the upstream, the network or waybill
 	lastModel string         // for which model that was
 }
 
@@ -61,13 +63,13 @@ func (r *run) upstreamFailed() *Failure {
 		if status < 400 || status > 499 {
 			status = http.StatusBadRequest
 		}
-		return &Failure{Status: status, Code: "invalid", Message: r.lastModel + " refused the request: " + e.Message}
+		return &Failure{Status: status, Code: "invalid", Message: r.lastModel + " refused the request: " + r.said}
 	case ClassNotFound:
-		return &Failure{Status: http.StatusNotFound, Code: string(ledger.CodeUnknownModel), Message: r.lastModel + " is unknown to its provider: " + e.Message, Field: "model"}
+		return &Failure{Status: http.StatusNotFound, Code: string(ledger.CodeUnknownModel), Message: r.lastModel + " is unknown to its provider: " + r.said, Field: "model"}
 	case ClassRateLimited:
-		return &Failure{Status: http.StatusTooManyRequests, Code: "rate_limited", RetryAfter: max(e.RetryAfter, time.Second), Message: "the upstream asks to slow down: " + r.tried()}
+		return &Failure{Status: http.StatusTooManyRequests, Code: "rate_limited", RetryAfter: max(e.RetryAfter, time.Second), Message: "the upstream asks to slow down: " + r.tried() + ": " + r.said}
 	}
-	return &Failure{Status: http.StatusBadGateway, Code: "upstream_failed", Message: "no upstream answered: " + r.tried() + ": " + e.Message}
+	return &Failure{Status: http.StatusBadGateway, Code: "upstream_failed", Message: "no upstream answered: " + r.tried() + ": " + r.said}
 }
 
 // statuses are the HTTP statuses of the ledger's refusals.

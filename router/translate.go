@@ -47,6 +47,8 @@ func (t *Translated) able() error {
 	switch m := t.Model; {
 	case len(t.Tools) > 0 && t.ToolChoice.Mode != ToolNone && !m.Has(ledger.FeatureTools):
 		return t.Cannot("tools", "tools cannot be called")
+	case t.Format.Kind == FormatSchema && len(t.Format.Schema) == 0: // as OpenAI refuses it, though its description does not
+		return &FieldError{t.Name("response_format"), "has no schema that the answer is to satisfy"}
 	case t.Format.Kind == FormatSchema && !m.Has(ledger.FeatureStructured):
 		return t.Cannot("response_format", "an answer by a schema cannot be had")
 	case m.Has(ledger.FeatureImages):

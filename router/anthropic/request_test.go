@@ -124,7 +124,7 @@ func TestEncodeFormats(t *testing.T) {
 		{"a schema of an open object", router.Request{Format: schema(`{"type":"object","properties":{"a":{}},"additionalProperties":true}`)}, "",
 			hi + `,"output_config":{"format":{"type":"json_schema","schema":{"type":"object","properties":{"a":{}},"additionalProperties":false}}}`,
 			[]string{"response_format: additionalProperties in the schema left out, p/m does not hold an answer to it"}, ""},
-		{"no schema", router.Request{Format: router.Format{Kind: router.FormatSchema}}, "", "", nil, "response_format: its schema must be an object at p/m"},
+		{"no schema", router.Request{Format: router.Format{Kind: router.FormatSchema}}, "", "", nil, "response_format: has no schema that the answer is to satisfy"},
 		{"a schema of a map", router.Request{Format: schema(`{"type":"object","additionalProperties":{"type":"string"}}`)}, "", "", nil, "response_format: the schema cannot have an object whose members it does not name at p/m"},
 		{"a schema with conditions", router.Request{Format: schema(`{"type":"object","properties":{"a":{}},"if":{}}`)}, "", "", nil, `response_format: the schema cannot have "if" at p/m`},
 		{"a schema of two kinds of choices", router.Request{Format: schema(`{"anyOf":[],"oneOf":[]}`)}, "", "", nil, "response_format: the schema cannot have anyOf and oneOf side by side at p/m"},

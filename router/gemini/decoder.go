@@ -112,7 +112,7 @@ func (d *decoder) candidate(v gjson.Result, steps []router.Chunk) ([]router.Chun
 			Message: fmt.Sprintf("its answer has content of type %.64q, which can be had in Gemini's dialect alone", d.media)}
 	case broken:
 		return steps[:before], &router.UpstreamError{
-			Class: router.ClassServerError, Code: native, Message: v.Get("finishMessage").String(),
+			Class: router.ClassServerError, Code: native, Message: v.Get("finishMessage").String(), Provoked: true,
 		}
 	case finish == router.FinishStop && d.calls[index] > 0:
 		finish = router.FinishTool // which Gemini has no word for

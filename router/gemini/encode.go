@@ -35,10 +35,11 @@ type config struct {
 	Thinking        *thinking       `json:"thinkingConfig,omitzero"`
 }
 
-// tiers are the other dialects' words for Gemini's service tiers.
+// tiers are the other dialects' words for Gemini's service tiers. Those that cost more or less have the caller's own word, by which
+// the hold is priced.
 var tiers = map[string]string{
 	"": "", "auto": "", "default": "standard", "standard": "standard", "standard_only": "standard",
-	"flex": "flex", "priority": "priority", "fast": "priority",
+	"flex": "flex", "priority": "priority",
 }
 
 // encode writes a request that came in another dialect.

@@ -150,7 +150,9 @@ func (a *answer) piece(place int64, id string, function gjson.Result) error {
 	if !call.told {
 		call.name += name
 		if call.name == "" {
-			call.arguments = append(call.arguments, text...)
+			if !a.own {
+				call.arguments = append(call.arguments, text...)
+			}
 			a.add(router.Chunk{Content: true})
 			return nil
 		}

@@ -39,6 +39,7 @@ var moves = []Scenario{
 		r.whole(s)
 		ask.Turns = append(ask.Turns, Turn{Assistant: true, Raw: r.Turn}, Turn{Results: results(r)})
 		defer s.bench.up.Script("", "", sandbox.Script{Key: s.keys[s.Up.credential(0)], Fail: sandbox.Overloaded})()
+		defer s.bench.up.Script("", "", sandbox.Script{Key: s.keys[s.Up.credential(1)], Reasoning: 20})()
 		r = s.Do(ask, modelSealed)
 		r.whole(s)
 		ends(s, r, "stop")
@@ -47,6 +48,14 @@ var moves = []Scenario{
 		}
 		if s.Same() && len(r.facts.Warnings) == 0 {
 			s.Error("no warning says that the seals stayed behind")
+		}
+		// And on, where the caller has seals of both: the conversation stays where it is, and only those of the first stay behind.
+		ask.Turns = append(ask.Turns, Turn{Assistant: true, Raw: r.Turn}, Turn{Text: question})
+		r = s.Do(ask, modelSealed)
+		r.whole(s)
+		ends(s, r, "stop")
+		if s.Same() && len(r.calls) != 1 {
+			s.Errorf("%d calls", len(r.calls))
 		}
 	}},
 	{Name: "a conversation moves to another provider", For: sealing, Run: func(s *Session) {
