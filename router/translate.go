@@ -23,6 +23,9 @@ func Translate(c Call) (*Translated, error) {
 		return nil, &FieldError{r.Extra[0], "has no counterpart at " + m.Name}
 	}
 	t := &Translated{Request: *r, Call: c, Model: m}
+	if fault := t.sound(); fault != nil {
+		return nil, fault
+	}
 	for _, h := range r.Hints {
 		t.Warnings = append(t.Warnings, h.Field+": left out ("+h.Reason+")")
 	}
@@ -119,12 +122,7 @@ func (t *Translated) Remembered(m Message) []byte {
 
 // CallID is the id of a call as any provider takes it: the caller's own where it fits.
 func CallID(id string) string {
-	fits := id != "" && len(id) <= 64
-	for i := 0; fits && i < len(id); i++ {
-		c := id[i]
-		fits = c == '_' || c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
-	}
-	if fits {
+	if IsWord(id, 64) {
 		return id
 	}
 	return MintID(id, 0, 0)
@@ -195,6 +193,10 @@ func (t *Translated) Turns() ([]Message, error) {
 		if len(turns[i].Parts) == 0 {
 			turns[i].Parts = append(turns[i].Parts, Text(" "))
 		}
+	}
+	if len(turns) > 0 && turns[0].Role == RoleAssistant {
+		t.Warn("messages", "a single space was put before them as the user's first turn, since at "+t.Model.Name+" the assistant cannot speak first")
+		turns = slices.Insert(turns, 0, Message{Role: RoleUser, Parts: []Part{Text(" ")}, Field: turns[0].Field})
 	}
 	if len(turns) == 0 {
 		return nil, t.Cannot("messages", "a conversation needs a turn that is not system text")

@@ -78,8 +78,8 @@ func TestTranslateLeavesOutWhatTheModelRefuses(t *testing.T) {
 // A model that sees no images is sent none, wherever they are.
 func TestTranslateRefusesImages(t *testing.T) {
 	image := Part{Kind: KindImage, Field: "messages[2].content[0].content[1]"}
-	for _, p := range []Part{image, {Kind: KindResult, Parts: []Part{Text("as seen"), image}}} {
-		c := Call{Request: &Request{Messages: []Message{say(RoleUser, "1"), {Role: RoleUser, Parts: []Part{Text("2"), p}}}}, Model: ledger.Model{Name: "p/m"}}
+	for _, p := range []Part{image, {Kind: KindResult, ID: "c", Parts: []Part{Text("as seen"), image}}} {
+		c := Call{Request: &Request{Messages: []Message{{Role: RoleAssistant, Parts: []Part{{Kind: KindCall, ID: "c", Name: "look"}}}, {Role: RoleUser, Parts: []Part{Text("2"), p}}}}, Model: ledger.Model{Name: "p/m"}}
 		if _, err := Translate(c); err == nil || !strings.HasPrefix(err.Error(), image.Field+": ") {
 			t.Errorf("%s: %v", p.Kind, err)
 		}

@@ -2,7 +2,6 @@ package anthropic
 
 import (
 	"encoding/json"
-	"fmt"
 
 	"github.com/tidwall/gjson"
 
@@ -33,6 +32,9 @@ func (e *encoding) forced() bool {
 // since a choice names one.
 func (e *encoding) toolset() error {
 	t := e.t
+	if err := t.Named(fits, "1 to 128 letters, digits, _ and -"); err != nil {
+		return err
+	}
 	choice := t.ToolChoice
 	required := choice.Mode == router.ToolRequired
 	if required && t.Model.Has(ledger.FeatureAutoTools) {
@@ -60,9 +62,6 @@ func (e *encoding) toolset() error {
 		}
 		tools = append(tools, p)
 	}
-	if len(tools) == 0 {
-		return t.Cannot("tool_choice", "it names none of the tools")
-	}
 	var err error
 	if e.out.Tools, err = marshal(tools); err != nil {
 		return err
@@ -84,15 +83,9 @@ func (e *encoding) toolset() error {
 	return nil
 }
 
-// maxToolName bounds a tool's name, in bytes.
-const maxToolName = 128
-
 func (e *encoding) tool(tool router.Tool) (toolParam, error) {
 	cannot := func(why string) (toolParam, error) {
 		return toolParam{}, &router.FieldError{Field: tool.Field, Reason: why + " at " + e.t.Model.Name}
-	}
-	if !fits(tool.Name) {
-		return cannot(fmt.Sprintf("the name %.140q must be of 1 to 128 letters, digits, _ and -", tool.Name))
 	}
 	out := toolParam{Name: tool.Name, Description: tool.Description, Schema: json.RawMessage(`{"type":"object"}`)}
 	schema := gjson.Parse(router.TextOf(tool.Schema))
@@ -134,15 +127,4 @@ func (e *encoding) tool(tool router.Tool) (toolParam, error) {
 }
 
 // fits tells whether Anthropic takes a tool's name.
-func fits(name string) bool {
-	if name == "" || len(name) > maxToolName {
-		return false
-	}
-	for i := range len(name) {
-		c := name[i]
-		if c != '_' && c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
-			return false
-		}
-	}
-	return true
-}
+func fits(name string) bool { return router.IsWord(name, 128) }

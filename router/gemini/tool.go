@@ -30,6 +30,9 @@ type calling struct {
 
 // equip writes the tools, all in one, and which of them are to be called.
 func equip(t *router.Translated, out *generateRequest) error {
+	if err := t.Named(callable, "1 to 128 letters, digits and _.:-, the first of them a letter or _"); err != nil {
+		return err
+	}
 	choice := t.ToolChoice
 	if len(t.Tools) == 0 {
 		if choice.Mode == router.ToolRequired {
@@ -47,10 +50,6 @@ func equip(t *router.Translated, out *generateRequest) error {
 		if choice.Mode != router.ToolRequired && len(choice.Names) > 0 && !chosen[f.Name] {
 			continue // as if the caller had not declared it: AUTO takes no names
 		}
-		if !callable(f.Name) {
-			return &router.FieldError{Field: f.Field, Reason: "a function's name at " + t.Model.Name +
-				" begins with a letter or _, and goes on with letters, digits and _.:- up to 128"}
-		}
 		d := declaration{Name: f.Name, Description: f.Description}
 		s := subset{}
 		schema, err := s.schema(f.Schema)
@@ -66,9 +65,6 @@ func equip(t *router.Translated, out *generateRequest) error {
 		}
 		strict = strict || f.Strict != nil && *f.Strict
 		all.Functions = append(all.Functions, d)
-	}
-	if len(all.Functions) == 0 {
-		return t.Cannot("tool_choice", "it names none of the tools")
 	}
 	out.Tools = []tool{all}
 	if t.Serial && choice.Mode != router.ToolNone {

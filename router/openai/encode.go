@@ -152,13 +152,10 @@ func effort(t *router.Translated) string {
 
 // encodeTools writes the tools and the choice among them.
 func encodeTools(t *router.Translated, out *chatRequest) error {
-	if len(t.Tools) == 0 {
-		return nil
+	if err := t.Named(named, "1 to 64 letters, digits, _ and -"); err != nil || len(t.Tools) == 0 {
+		return err
 	}
 	for _, tool := range t.Tools {
-		if !named(tool.Name) {
-			return &router.FieldError{Field: tool.Field, Reason: "the name of a tool can have 64 letters, digits, _ and - at " + t.Model.Name}
-		}
 		f := chatFunction{Name: tool.Name, Description: tool.Description, Parameters: tool.Schema, Strict: tool.Strict}
 		if f.Strict != nil && *f.Strict && !strictable(tool.Schema) {
 			f.Strict = new(bool)
@@ -215,4 +212,4 @@ type allowedTools struct {
 func only(name string) chatTool { return chatTool{"function", chatFunction{Name: name}} }
 
 // named tells whether OpenAI takes the name of a tool or of a schema.
-func named(s string) bool { return len(s) > 0 && len(s) <= 64 && router.CallID(s) == s }
+func named(s string) bool { return router.IsWord(s, 64) }

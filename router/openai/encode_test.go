@@ -115,27 +115,30 @@ func TestEncodeRefusals(t *testing.T) {
 			c.Request.Messages = []router.Message{{Role: router.RoleUser, Parts: []router.Part{p}}}
 		}
 	}
+	answering := func(p router.Part) func(*router.Call) {
+		return func(c *router.Call) { c.Request.Messages = answered(p) }
+	}
 	five := int64(5)
 	for want, change := range map[string]func(*router.Call){
 		"messages[0].content[0]: needs the type of its media at openai/up": user(router.Part{Kind: router.KindImage, Media: &router.Media{Data: "YQ=="}}),
 		"top_k: it has no counterpart at openai/up":                        func(c *router.Call) { c.Request.TopK = &five },
 		"service_tier: it has no counterpart at openai/up":                 func(c *router.Call) { c.Request.ServiceTier = "batch" },
 		"stop_sequences: there are more than 4 stop strings, which cannot be had at openai/up": func(c *router.Call) {
-			c.Request.Stop, c.Request.Names = make([]string, 5), map[string]string{"stop": "stop_sequences"}
+			c.Request.Stop, c.Request.Names = []string{"a", "b", "c", "d", "e"}, map[string]string{"stop": "stop_sequences"}
 		},
 		"tool_choice: the call of a tool cannot be forced at openai/up": func(c *router.Call) {
 			c.Model.Features = append([]string{ledger.FeatureAutoTools}, able...)
 		},
-		"tools[7]: the name of a tool can have 64 letters, digits, _ and - at openai/up": func(c *router.Call) {
-			c.Request.Tools = []router.Tool{{Name: "a.b", Field: "tools[7]"}}
+		"tools[7]: the name \"a.b\" cannot be sent at openai/up: it is to be of 1 to 64 letters, digits, _ and -": func(c *router.Call) {
+			c.Request.Tools, c.Request.ToolChoice = []router.Tool{{Name: "a.b", Field: "tools[7]"}}, router.ToolChoice{}
 		},
 		"messages[0].content[0]: another provider's file cannot be sent at openai/up":             user(router.Part{Kind: router.KindImage, Media: &router.Media{File: "f"}}),
 		"messages[0].content[0]: a file must be in the request itself at openai/up":               user(router.Part{Kind: router.KindDocument, Media: &router.Media{URL: "https://e.com"}}),
-		"messages[0].content[0]: audio must be WAV or MP3 in the request itself at openai/up":     user(router.Part{Kind: router.KindAudio, Media: &router.Media{Type: "audio/flac", Data: "a"}}),
+		"messages[0].content[0]: audio must be WAV or MP3 in the request itself at openai/up":     user(router.Part{Kind: router.KindAudio, Media: &router.Media{Type: "audio/flac", Data: "YQ=="}}),
 		"messages[0].content[0]: content of type \"server_tool_use\" cannot be sent at openai/up": user(router.Part{Kind: "server_tool_use"}),
 		"messages[0].content[0]: content of type \"image\" cannot be sent at openai/up":           user(router.Part{Kind: router.KindImage}),
 		"messages[0].content[0]: content of type \"refusal\" cannot be sent at openai/up":         user(router.Part{Kind: router.KindRefusal}),
-		"messages[0].content[0].content[0]: content of type \"image\" cannot be sent at openai/up": user(router.Part{Kind: router.KindResult, Parts: []router.Part{
+		"messages[0].content[0].content[0]: content of type \"image\" cannot be sent at openai/up": answering(router.Part{Kind: router.KindResult, Parts: []router.Part{
 			{Kind: router.KindImage, Media: &router.Media{URL: "https://e.com"}, Field: "messages[0].content[0].content[0]"}}}),
 		"model: tokens cannot be counted at openai/up": func(c *router.Call) { c.Request.Endpoint = router.EndpointCount },
 	} {
@@ -264,6 +267,12 @@ func TestFilesWithoutType(t *testing.T) {
 	}
 }
 
+// answered is a conversation in which a tool was called and gave back a result.
+func answered(result router.Part) []router.Message {
+	return []router.Message{{Role: router.RoleAssistant, Parts: []router.Part{{Kind: router.KindCall, ID: result.ID, Name: "weather", Text: "{}"}}},
+		{Role: router.RoleUser, Parts: []router.Part{result}}}
+}
+
 // That a tool failed stands before what it gave back, however that is written.
 func TestFailedResults(t *testing.T) {
 	for _, tt := range []struct {
@@ -274,7 +283,7 @@ func TestFailedResults(t *testing.T) {
 		{[]router.Part{router.Text("no such city")}, `"The tool failed.\nno such city"`},
 		{[]router.Part{router.Text("a"), router.Text("b")}, `[{"type":"text","text":"The tool failed."},{"type":"text","text":"a"},{"type":"text","text":"b"}]`},
 	} {
-		c := leg(&router.Request{Messages: []router.Message{{Role: router.RoleUser, Parts: []router.Part{{Kind: router.KindResult, ID: "c", Failed: true, Parts: tt.parts, Field: "f"}}}}})
+		c := leg(&router.Request{Messages: answered(router.Part{Kind: router.KindResult, ID: "c", Failed: true, Parts: tt.parts, Field: "f"})})
 		body, warnings, err := encode(c)
 		if want := `{"role":"tool","tool_call_id":"c","content":` + tt.want + `}`; err != nil || len(warnings) != 1 || !bytes.Contains(body, []byte(want)) {
 			t.Errorf("%s %q %v", body, warnings, err)

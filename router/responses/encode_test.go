@@ -121,7 +121,7 @@ func TestEncodeRefuses(t *testing.T) {
 		"presence_penalty: it has no":                         {Presence: value(1.0)},
 		"service_tier: it has no":                             {ServiceTier: "batch"},
 		"logit_bias: has no":                                  {Extra: []string{"logit_bias"}},
-		"tools[0]: the name of a tool":                        {Tools: []router.Tool{{Name: "a.b", Field: "tools[0]"}}},
+		`tools[0]: the name "a.b" cannot be sent`:             {Tools: []router.Tool{{Name: "a.b", Field: "tools[0]"}}},
 		`messages[0].content[0]: content of type "audio"`:     {Messages: part(router.Part{Kind: router.KindAudio, Media: &router.Media{Data: "AAAA"}})},
 		`messages[0].content[0]: content of type "odd"`:       {Messages: part(router.Part{Kind: "odd"})},
 		"messages[0].content[0]: is kept by another":          {Messages: part(router.Part{Kind: router.KindImage, Media: &router.Media{File: "file_1"}})},

@@ -12,14 +12,11 @@ const nothing = `{"type":"object","properties":{}}`
 
 // tools writes the functions, and how free the model is to call them.
 func (e *encoding) tools() error {
-	if len(e.Tools) == 0 {
-		return nil
+	if err := e.Named(fits, "1 to 64 letters, digits, _ and -"); err != nil || len(e.Tools) == 0 {
+		return err
 	}
 	b := []byte{'['}
 	for i, t := range e.Tools {
-		if !fits(t.Name) {
-			return &router.FieldError{Field: t.Field, Reason: "the name of a tool can have 64 letters, digits, _ and - at " + e.Model.Name}
-		}
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -85,11 +82,4 @@ func allowed(c router.ToolChoice) string {
 }
 
 // fits tells whether OpenAI takes the name of a tool.
-func fits(name string) bool {
-	for _, c := range []byte(name) {
-		if c != '_' && c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
-			return false
-		}
-	}
-	return name != "" && len(name) <= 64
-}
+func fits(name string) bool { return router.IsWord(name, 64) }
