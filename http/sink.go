@@ -31,9 +31,11 @@ var (
 func (k *sink) Start(f router.Facts) {
 	h := k.w.Header()
 	h["Waybill-Request"] = []string{f.Request}
-	h["Waybill-Model"] = []string{f.Model}
-	h["Waybill-Credential"] = []string{string(f.Kind)}
-	h["Waybill-Attempts"] = []string{strconv.Itoa(f.Attempts)}
+	if f.Model != "" { // a stream whose headers go out early has no answer yet
+		h["Waybill-Model"] = []string{f.Model}
+		h["Waybill-Credential"] = []string{string(f.Kind)}
+		h["Waybill-Attempts"] = []string{strconv.Itoa(f.Attempts)}
+	}
 	if len(f.Warnings) > 0 {
 		h["Waybill-Warning"] = bounded(f.Warnings)
 	}

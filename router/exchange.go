@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"strings"
@@ -28,6 +29,7 @@ const (
 const drainTime = 50 * time.Millisecond
 
 var (
+	errConnect  = errors.New("no connection stood within the connect timeout")
 	errIdle     = errors.New("no byte came for longer than the idle timeout")
 	errTooLarge = fmt.Errorf("the answer is larger than %d MiB", maxBody>>20)
 )
@@ -94,6 +96,11 @@ func (r *reply) open() error {
 		req.Header[name] = values
 	}
 	r.call.Quirks.authenticate(req.Header, r.call.Secret)
+	if wait := r.call.Connect; wait > 0 {
+		connecting := time.AfterFunc(wait, func() { r.cancel(errConnect) })
+		defer connecting.Stop()
+		req = req.WithContext(httptrace.WithClientTrace(r.ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connecting.Stop() }}))
+	}
 	if r.resp, err = r.call.Client.Do(req); err != nil {
 		return r.failed(err)
 	}
@@ -131,8 +138,8 @@ func (r *reply) failed(err error) *UpstreamError {
 	}
 	cause := context.Cause(r.ctx)
 	switch {
-	case errors.Is(cause, errIdle):
-		e.Class, e.Err = ClassTimeout, errIdle
+	case errors.Is(cause, errIdle), errors.Is(cause, errConnect):
+		e.Class, e.Err = ClassTimeout, cause
 	case r.outer.Err() != nil:
 		if own, ok := errors.AsType[*UpstreamError](cause); ok {
 			return own

@@ -179,3 +179,14 @@ func (l *leaving) Send([]byte) error {
 	l.leave()
 	return context.Canceled
 }
+
+// task is a call as ask makes it.
+func (n *node) task(id, org, model, words, more string) router.Task {
+	n.t.Helper()
+	in := dialects.Inbounds[ledger.DialectOpenAIChat]
+	q, err := in.Decode(router.Incoming{Body: fmt.Appendf(nil, `{"model":%q,"messages":[{"role":"user","content":%q}]%s}`, model, words, more)})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return router.Task{ID: id, By: ledger.By{Actor: "test", Cause: id}, Org: org, Request: q, Inbound: in}
+}

@@ -54,6 +54,7 @@ type Deadlines struct {
 	Connect   Duration `json:"connect,omitzero" yaml:"connect"`       // of an attempt, until its connection stands
 	FirstByte Duration `json:"first_byte,omitzero" yaml:"first_byte"` // of a streamed attempt, until the first byte of its answer
 	Idle      Duration `json:"idle,omitzero" yaml:"idle"`             // between two bytes of an answer
+	Attempt   Duration `json:"attempt,omitzero" yaml:"attempt"`       // a whole attempt; what bounds one that is not streamed and hangs
 	Total     Duration `json:"total,omitzero" yaml:"total"`           // the whole call, all attempts together
 }
 
@@ -154,7 +155,7 @@ func (s Settings) over(base Settings) Settings {
 	}
 	for _, d := range []struct{ own, base *Duration }{
 		{&s.Timeouts.Connect, &base.Timeouts.Connect}, {&s.Timeouts.FirstByte, &base.Timeouts.FirstByte},
-		{&s.Timeouts.Idle, &base.Timeouts.Idle}, {&s.Timeouts.Total, &base.Timeouts.Total},
+		{&s.Timeouts.Idle, &base.Timeouts.Idle}, {&s.Timeouts.Attempt, &base.Timeouts.Attempt}, {&s.Timeouts.Total, &base.Timeouts.Total},
 	} {
 		if *d.own == 0 {
 			*d.own = *d.base

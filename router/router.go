@@ -3,8 +3,10 @@ package router
 import (
 	"context"
 	"errors"
+	"hash/fnv"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"waybill/ledger"
@@ -21,35 +23,55 @@ type Dispatcher struct {
 	Memory    *Memory // nil: nothing is remembered
 	Policies  Policies
 	Sticky    Sticky
+	Retries   Retries
 	Now       func() time.Time
 	Timeouts  Timeouts
 	// Stop ends the calls that are still open: each caller gets an error, each call is settled on an estimate.
 	Stop context.Context
+
+	draining atomic.Int64 // calls whose callers have left
 }
 
 // Timeouts bound an attempt and a request.
 type Timeouts struct {
+	Connect   time.Duration // of an attempt, until its connection stands; 0: the client's own
 	FirstByte time.Duration // from the call to the first byte of a streamed answer
 	Idle      time.Duration // between two bytes of an answer
-	Total     time.Duration // a whole attempt
+	Attempt   time.Duration // a whole attempt; 0: no longer than the request
+	Total     time.Duration // a whole request, all its attempts together
+	Quiet     time.Duration // after so long without a byte for its caller a stream gets a sign of life
 	Drain     time.Duration // how long an answer is read on after its caller has left
 }
 
 // DefaultTimeouts are those of a policy that sets none.
-var DefaultTimeouts = Timeouts{FirstByte: time.Minute, Idle: time.Minute, Total: 10 * time.Minute, Drain: 30 * time.Second}
+var DefaultTimeouts = Timeouts{FirstByte: time.Minute, Idle: time.Minute, Total: 10 * time.Minute, Quiet: 10 * time.Second, Drain: 30 * time.Second}
 
 // Do is the whole life of a request. Each leg is admitted durably before it is called. A failure moves on to the next
 // leg while no content has been sent. What was used is settled durably before the caller gets the frame that says the
 // answer is whole. A returned failure is for the caller, who has got nothing yet; nil means that the sink was served,
 // be it with an answer or with an error in the middle of one.
 func (d *Dispatcher) Do(ctx context.Context, t Task, sink Sink) *Failure {
-	r := &run{d: d, task: t, sink: sink, client: ctx, started: d.Now()}
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
+	r := &run{d: d, task: t, client: ctx, started: d.Now(), timeouts: d.Timeouts, out: outlet{sink: sink, request: t.ID, leave: leave}}
+	defer r.out.close()
+	return r.out.refuse(r.do(), t)
+}
+
+func (r *run) do() *Failure {
 	if err := r.route(); err != nil {
 		return FailureOf(err)
 	}
 	for _, leg := range r.decision.Legs {
-		done, err := r.try(leg)
-		if done {
+		if r.last != nil && r.late(0) {
+			break
+		}
+		if done, err := r.try(leg); done {
+			return err
+		}
+	}
+	if leg, ok := r.again(); ok {
+		if done, err := r.try(leg); done {
 			return err
 		}
 	}
@@ -70,11 +92,20 @@ func (r *run) route() (err error) {
 			return
 		}
 		v := ViewOf(s, r.task.Org, r.task.Key, policy, a, ledger.InstantOf(r.started))
+		v.Seed = seedOf(r.task.ID)
 		v.Condition = func(c ledger.Choice) ledger.Condition { return r.d.Health.Condition(c, r.started) }
 		r.decision, err = Route(a, v)
 		r.inputs = r.decision.inputs(a, v, version)
 	})
+	r.timeouts = timeoutsOf(r.d.Timeouts, r.decision.Settings.Timeouts)
 	return err
+}
+
+// seedOf is the chance of a decision: the request's id is as good as any, and is in the log.
+func seedOf(request string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(request))
+	return h.Sum64()
 }
 
 // try takes one leg as far as it goes. Done means that the request has its end, and failure is what its caller gets.
@@ -99,6 +130,10 @@ func (r *run) try(leg Leg) (done bool, failure *Failure) {
 	}
 	if r.client.Err() != nil { // nobody waits any more for what would be billed
 		return true, r.end(callerLeft(), clientGone)
+	}
+	r.out.listen(r.task.Request, r.timeouts.Quiet)
+	if r.calls == 0 {
+		r.d.Retries.earn(leg.Credential.ID)
 	}
 	a := r.attempt(leg, trial, secret)
 	defer a.close()
@@ -183,5 +218,8 @@ func (r *run) end(f *Failure, reason string) *Failure {
 	}
 	return f
 }
+
+// Draining is how many calls are being read to their end whose callers have left.
+func (d *Dispatcher) Draining() int { return int(d.draining.Load()) }
 
 func (r *run) since(t time.Time) int64 { return int64(r.d.Now().Sub(t)) }

@@ -271,8 +271,8 @@ func TestTimeouts(t *testing.T) {
 	}{
 		{"first byte", sandbox.AtHeaders, `,"stream":true`, func(t *router.Timeouts) { t.FirstByte = 200 * time.Millisecond }},
 		{"idle", sandbox.AtFirst, `,"stream":true`, func(t *router.Timeouts) { t.Idle = 200 * time.Millisecond }},
-		{"total", sandbox.AtHeaders, "", func(t *router.Timeouts) { t.Total = 200 * time.Millisecond }},
-		{"total of a stream", sandbox.AtFirst, `,"stream":true`, func(t *router.Timeouts) { t.Total = 200 * time.Millisecond }},
+		{"attempt", sandbox.AtHeaders, "", func(t *router.Timeouts) { t.Attempt = 200 * time.Millisecond }},
+		{"attempt of a stream", sandbox.AtFirst, `,"stream":true`, func(t *router.Timeouts) { t.Attempt = 200 * time.Millisecond }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -13,11 +13,12 @@ import (
 
 // run is what a request gathers on its way.
 type run struct {
-	d       *Dispatcher
-	task    Task
-	sink    Sink
-	client  context.Context // ends when the caller leaves
-	started time.Time
+	d        *Dispatcher
+	task     Task
+	out      outlet
+	client   context.Context // ends when the caller leaves
+	started  time.Time
+	timeouts Timeouts
 
 	past     past // what is remembered of the conversation
 	decision Decision
@@ -32,7 +33,7 @@ type run struct {
 	unwritten error          // why the request could not be written for the latest leg for which it could not
 	last      *UpstreamError // how the last call failed
 	said      string         // about it, by the upstream, the network or waybill
-	lastModel string         // for which model that was
+	lastLeg   Leg            // which leg that was
 }
 
 // pass notes a leg for which no call was made.
@@ -63,9 +64,9 @@ func (r *run) upstreamFailed() *Failure {
 		if status < 400 || status > 499 {
 			status = http.StatusBadRequest
 		}
-		return &Failure{Status: status, Code: "invalid", Message: r.lastModel + " refused the request: " + r.said}
+		return &Failure{Status: status, Code: "invalid", Message: r.lastLeg.Model.Name + " refused the request: " + r.said}
 	case ClassNotFound:
-		return &Failure{Status: http.StatusNotFound, Code: string(ledger.CodeUnknownModel), Message: r.lastModel + " is unknown to its provider: " + r.said, Field: "model"}
+		return &Failure{Status: http.StatusNotFound, Code: string(ledger.CodeUnknownModel), Message: r.lastLeg.Model.Name + " is unknown to its provider: " + r.said, Field: "model"}
 	case ClassRateLimited:
 		return &Failure{Status: http.StatusTooManyRequests, Code: "rate_limited", RetryAfter: max(e.RetryAfter, time.Second), Message: "the upstream asks to slow down: " + r.tried() + ": " + r.said}
 	}

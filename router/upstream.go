@@ -26,6 +26,7 @@ type Call struct {
 	Quirks    Quirks // how the provider departs from its dialect
 	OutputCap int64  // tokens, sent in the dialect's own field; 0: none is known, for a model that the catalogue does not list
 	Client    *http.Client
+	Connect   time.Duration // longest wait for a connection; 0: the client's own
 	Idle      time.Duration // longest wait between two bytes of the answer
 	// Turn finds what this leg's provider said in the turn that made a tool call, as Reply.Turn gave it; nil if it is
 	// not remembered, or was said to another credential. Nil where nothing is remembered at all.

@@ -247,7 +247,7 @@ func (n *node) newServer(ctx context.Context, o nodeOptions) (*wbhttp.Server, er
 		Dispatcher: &router.Dispatcher{
 			Books: n.store, Secrets: secrets, Upstreams: dialects.Upstreams, Providers: providers,
 			Client: router.NewClient(t.connect), Health: router.NewHealth(), Memory: router.NewMemory(), Now: time.Now, Stop: stop,
-			Timeouts: router.Timeouts{FirstByte: t.firstByte, Idle: t.idle, Total: t.total, Drain: t.abandoned},
+			Timeouts: router.Timeouts{FirstByte: t.firstByte, Idle: t.idle, Total: t.total, Quiet: router.DefaultTimeouts.Quiet, Drain: t.abandoned},
 		},
 		Inbounds: dialects.Inbounds, Providers: slices.Sorted(maps.Keys(providers)),
 		OperatorHash: string(hash), AllowLoopback: o.sandbox,

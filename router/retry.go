@@ -1,0 +1,115 @@
+package router
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A leg that failed is called once more only where no other is left, and within a budget for each credential: a first call
+// earns a tenth of a retry, up to ten. So an outage is not amplified: there are at most a tenth more calls than legs, and ten.
+const (
+	retryEarned = 1
+	retryCost   = 10
+	retryMost   = 10 * retryCost
+)
+
+// Bounds of the pause before a leg is called once more.
+const (
+	minRetryPause = 100 * time.Millisecond
+	maxRetryPause = 5 * time.Second
+)
+
+// manyBudgets is when budgets are forgotten that are full.
+const manyBudgets = 4096
+
+// transient is the failures that may be over in a moment.
+var transient = []Class{ClassRateLimited, ClassOverloaded, ClassServerError, ClassConnection}
+
+// Retries keeps the budgets of retries, by credential. Its zero value is ready, and every budget full.
+type Retries struct {
+	mu    sync.Mutex
+	spent map[string]int // in tenths of a retry
+}
+
+// earn credits a credential with a first call.
+func (b *Retries) earn(credential string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if n, ok := b.spent[credential]; ok {
+		if n -= retryEarned; n > 0 {
+			b.spent[credential] = n
+		} else {
+			delete(b.spent, credential)
+		}
+	}
+}
+
+// take takes a retry on a credential, if its budget has one.
+func (b *Retries) take(credential string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := b.spent[credential]
+	if n+retryCost > retryMost || n == 0 && len(b.spent) >= manyBudgets {
+		return false
+	}
+	if b.spent == nil {
+		b.spent = map[string]int{}
+	}
+	b.spent[credential] = n + retryCost
+	return true
+}
+
+// again says which leg to call once more, after its pause, now that all have failed.
+func (r *run) again() (leg Leg, ok bool) {
+	e := r.last
+	if e == nil || !slices.Contains(transient, e.Class) || !r.retries(e.Class) || r.late(maxRetryPause) || e.RetryAfter > maxRetryPause {
+		return Leg{}, false
+	}
+	leg = r.lastLeg
+	if r.d.Health.Open(leg.choice(), r.d.Now()) || !r.d.Retries.take(leg.Credential.ID) {
+		return Leg{}, false
+	}
+	pause := e.RetryAfter
+	if pause == 0 {
+		pause = minRetryPause
+	}
+	// Callers who failed together do not come again together.
+	pause += time.Duration(rand.New(rand.NewPCG(r.inputs.Seed, uint64(r.calls))).Int64N(int64(pause)))
+	return leg, r.wait(min(pause, maxRetryPause))
+}
+
+// wait lets time pass, unless the caller leaves or the node stops.
+func (r *run) wait(pause time.Duration) bool {
+	ctx, cancel := context.WithTimeout(r.client, pause)
+	defer cancel()
+	stop := context.AfterFunc(r.d.Stop, cancel)
+	defer stop()
+	<-ctx.Done()
+	return r.client.Err() == nil && r.d.Stop.Err() == nil
+}
+
+// retries tells whether the policy moves on after a failure. A model that its provider does not know harms no other leg.
+func (r *run) retries(c Class) bool {
+	return c == ClassNotFound || slices.Contains(r.decision.Settings.RetryOn, c)
+}
+
+// late tells whether the request's time is over, or will be after a pause.
+func (r *run) late(after time.Duration) bool {
+	return r.d.Now().Add(after).Sub(r.started) >= r.timeouts.Total
+}
+
+// timeoutsOf is the node's timeouts with those that a policy sets.
+func timeoutsOf(node Timeouts, d Deadlines) Timeouts {
+	for _, t := range []struct {
+		of  *time.Duration
+		own Duration
+	}{{&node.Connect, d.Connect}, {&node.FirstByte, d.FirstByte}, {&node.Idle, d.Idle}, {&node.Attempt, d.Attempt}, {&node.Total, d.Total}} {
+		if t.own > 0 {
+			*t.of = time.Duration(t.own)
+		}
+	}
+	return node
+}

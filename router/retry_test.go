@@ -1,0 +1,75 @@
+package router_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"waybill/ledger"
+	"waybill/router"
+	"waybill/router/sandbox"
+)
+
+// policy sets an org's policy.
+func (n *node) policy(org, document string) {
+	n.t.Helper()
+	n.do(ledger.SetPolicy{Org: org, Document: []byte(document)})
+}
+
+// A leg without another is called once more, after its pause and as a leg of its own.
+func TestOnceMore(t *testing.T) {
+	n := newNode(t)
+	n.open("org_a", "teams")
+	n.up.Script("openai", "gpt-6-luna", sandbox.Script{Fail: sandbox.Overloaded, Times: 1})
+	a := n.ask(t.Context(), "org_a", "openai/gpt-6-luna", "hello", "")
+	if a.failure != nil {
+		t.Fatalf("%+v", a.failure)
+	}
+	s := n.settled(a.id)
+	if len(s.Attempts) != 2 || s.Attempts[0].Outcome != ledger.Failed || s.Attempts[0].N != 1 || s.Attempts[1].Outcome != ledger.Answered || s.Attempts[1].N != 2 || a.facts.Attempts != 2 {
+		t.Errorf("attempts %+v", s.Attempts)
+	}
+	if events := n.trace(a.id); len(events) != 3 { // admitted, extended, settled
+		t.Errorf("%d events", len(events))
+	}
+}
+
+// What a policy does not retry on ends the call.
+func TestRetryOn(t *testing.T) {
+	n := newNode(t)
+	n.open("org_a", "teams")
+	n.policy("org_a", `{"retry_on":["timeout"],"routes":[{"when":{"model":"auto"},"auto":{"pool":["openai/gpt-6-luna","anthropic/claude-haiku-5-5"]}}]}`)
+	n.up.Script("openai", "gpt-6-luna", sandbox.Script{Fail: sandbox.Overloaded})
+	a := n.ask(t.Context(), "org_a", "auto", "hello", "")
+	if a.code() != "upstream_failed" || len(n.up.Calls()) != 1 {
+		t.Errorf("%+v after %d calls", a.failure, len(n.up.Calls()))
+	}
+}
+
+// An outage is not amplified: retries have a budget of a tenth of the calls, and ten.
+func TestRetryBudget(t *testing.T) {
+	n := newNode(t)
+	n.open("org_a", "teams")
+	n.up.Script("openai", "gpt-6-luna", sandbox.Script{Fail: sandbox.Overloaded})
+	const calls = 60
+	for range calls {
+		n.d.Health = router.NewHealth() // the breaker would hold all of them back
+		n.ask(t.Context(), "org_a", "openai/gpt-6-luna", "hello", "")
+	}
+	if got := len(n.up.Calls()); got < calls+10 || got > calls+10+calls/10 {
+		t.Errorf("%d calls upstream for %d", got, calls)
+	}
+}
+
+// A call that has no time left is not called again.
+func TestTotal(t *testing.T) {
+	n := newNode(t)
+	n.open("org_a", "starter")
+	n.inOrder("org_a")
+	n.d.Timeouts.Total = 200 * time.Millisecond
+	n.up.Script("openai", "gpt-6-luna", sandbox.Script{Hang: sandbox.AtHeaders})
+	a := n.ask(t.Context(), "org_a", "auto", "hello", "")
+	if a.code() != "upstream_failed" || !strings.Contains(a.failure.Message, "timeout") || len(n.up.Calls()) != 1 {
+		t.Errorf("%+v after %d calls", a.failure, len(n.up.Calls()))
+	}
+}
