@@ -15,7 +15,10 @@ type key struct {
 	Key          string         `json:"key,omitempty"`
 	Scopes       []ledger.Scope `json:"scopes"`
 	Models       []string       `json:"models"` // patterns; none: all
-	State        string         `json:"state"`  // active, revoked or expired
+	Caps         []keyCap       `json:"caps"`
+	Requests     int64          `json:"requests_per_minute"` // 0: as many as the org's plan allows
+	Tokens       int64          `json:"tokens_per_minute"`   // likewise
+	State        string         `json:"state"`               // active, revoked or expired
 	ExpiresAt    Time           `json:"expires_at"`
 	IssuedAt     Time           `json:"issued_at"`
 	FormerEndsAt Time           `json:"former_ends_at"` // until when the secret before a rotation still opens the key
@@ -29,6 +32,9 @@ type newKey struct {
 	Name      string         `json:"name"`
 	Scopes    []ledger.Scope `json:"scopes"` // inference unless given
 	Models    []string       `json:"models"`
+	Caps      []newCap       `json:"caps"`
+	Requests  int64          `json:"requests_per_minute"`
+	Tokens    int64          `json:"tokens_per_minute"`
 	ExpiresAt Time           `json:"expires_at"`
 }
 
@@ -37,6 +43,9 @@ type keyChange struct {
 	Name      given[string]         `json:"name"`
 	Scopes    given[[]ledger.Scope] `json:"scopes"`
 	Models    given[[]string]       `json:"models"`
+	Caps      given[[]newCap]       `json:"caps"` // all of them
+	Requests  given[int64]          `json:"requests_per_minute"`
+	Tokens    given[int64]          `json:"tokens_per_minute"`
 	ExpiresAt given[Time]           `json:"expires_at"`
 }
 
@@ -63,13 +72,17 @@ func issueKey(c *call, in newKey) (key, error) {
 	if len(in.Scopes) == 0 {
 		in.Scopes = []ledger.Scope{ledger.ScopeInference}
 	}
+	caps, err := capsOf(in.Caps)
+	if err != nil {
+		return key{}, err
+	}
 	secret, err := NewKey(rand.Reader)
 	if err != nil {
 		return key{}, err
 	}
 	id := "key_" + c.s.o.NewID()
 	rec, err := c.s.o.Names.ExecuteNamed(c, ledger.IssueKey{Who: c.by, Org: c.org, Key: id, Hash: Hash(secret), Scopes: in.Scopes,
-		Models: in.Models, Expires: ledger.Instant(in.ExpiresAt)}, Label{Kind: "key", ID: id, Scope: c.org, Name: in.Name})
+		Models: in.Models, Expires: ledger.Instant(in.ExpiresAt), Caps: caps, RequestsPerMinute: in.Requests, TokensPerMinute: in.Tokens}, Label{Kind: "key", ID: id, Scope: c.org, Name: in.Name})
 	if err != nil {
 		return key{}, err
 	}
@@ -98,18 +111,20 @@ func (c *call) keyOf(id, secret string) (key, error) {
 	if err != nil {
 		return key{}, err
 	}
-	row := c.keyRow(k, l.Name)
+	var row key
+	c.s.o.Books.View(func(st *ledger.State) { row = keyRow(st, k, l.Name, ledger.InstantOf(c.s.o.Now())) })
 	row.Key = secret
 	return row, nil
 }
 
-func (c *call) keyRow(k *ledger.Key, name string) key {
-	row := key{ID: k.ID, Org: k.Org, Name: name, Scopes: k.Scopes, Models: append([]string{}, k.Models...), State: "active",
+func keyRow(st *ledger.State, k *ledger.Key, name string, now ledger.Instant) key {
+	row := key{ID: k.ID, Org: k.Org, Name: name, Scopes: k.Scopes, Models: append([]string{}, k.Models...), Caps: capRows(st.Spending(k.ID, now)),
+		Requests: k.RequestsPerMinute, Tokens: k.TokensPerMinute, State: "active",
 		ExpiresAt: Time(k.Expires), IssuedAt: Time(k.Issued), FormerEndsAt: Time(k.Ends)}
 	switch {
 	case k.Revoked:
 		row.State = "revoked"
-	case !k.Opens(k.Hash, ledger.InstantOf(c.s.o.Now())):
+	case !k.Opens(k.Hash, now):
 		row.State = "expired"
 	}
 	return row
@@ -122,9 +137,10 @@ func listKeys(c *call, _ nothing) (keys, error) {
 	}
 	names := byID(labels)
 	out := keys{Keys: []key{}}
+	now := ledger.InstantOf(c.s.o.Now())
 	c.s.o.Books.View(func(st *ledger.State) {
 		for _, k := range st.Keys(c.org) {
-			out.Keys = append(out.Keys, c.keyRow(k, names[k.ID]))
+			out.Keys = append(out.Keys, keyRow(st, k, names[k.ID], now))
 		}
 	})
 	return out, nil
@@ -137,15 +153,9 @@ func changeKey(c *call, in keyChange) (key, error) {
 	if err != nil {
 		return key{}, err
 	}
-	limits := ledger.LimitKey{Who: c.by, Org: c.org, Key: k.ID, Scopes: k.Scopes, Models: k.Models, Expires: k.Expires}
-	if in.Scopes.set {
-		limits.Scopes = in.Scopes.value
-	}
-	if in.Models.set {
-		limits.Models = in.Models.value
-	}
-	if in.ExpiresAt.set {
-		limits.Expires = ledger.Instant(in.ExpiresAt.value)
+	limits, limited, err := in.limits(c, k)
+	if err != nil {
+		return key{}, err
 	}
 	if in.Name.set {
 		if err := validName(in.Name.value); err != nil {
@@ -157,7 +167,7 @@ func changeKey(c *call, in keyChange) (key, error) {
 		labels = []Label{{Kind: "key", ID: k.ID, Scope: c.org, Name: in.Name.value}}
 	}
 	switch {
-	case in.Scopes.set || in.Models.set || in.ExpiresAt.set:
+	case limited:
 		_, err = c.s.o.Names.ExecuteNamed(c, limits, labels...)
 	case in.Name.set:
 		err = c.s.o.Names.Rename(c, labels[0])
@@ -166,6 +176,20 @@ func changeKey(c *call, in keyChange) (key, error) {
 		return key{}, err
 	}
 	return c.keyOf(k.ID, "")
+}
+
+// limits is what the change makes of what a key may do, and whether it changes any of it.
+func (in *keyChange) limits(c *call, k *ledger.Key) (to ledger.LimitKey, any bool, err error) {
+	caps := k.Caps
+	if in.Caps.set {
+		if caps, err = capsOf(in.Caps.value); err != nil {
+			return to, false, err
+		}
+	}
+	return ledger.LimitKey{Who: c.by, Org: c.org, Key: k.ID, Scopes: in.Scopes.or(k.Scopes), Models: in.Models.or(k.Models),
+			Expires: ledger.Instant(in.ExpiresAt.or(Time(k.Expires))), Caps: caps,
+			RequestsPerMinute: in.Requests.or(k.RequestsPerMinute), TokensPerMinute: in.Tokens.or(k.TokensPerMinute)},
+		in.Scopes.set || in.Models.set || in.ExpiresAt.set || in.Caps.set || in.Requests.set || in.Tokens.set, nil
 }
 
 func revokeKey(c *call, _ nothing) (key, error) {

@@ -111,6 +111,8 @@ func (d *description) schema(t reflect.Type) object {
 		return object{"type": "string", "format": "decimal", "description": "dollars", "example": "12.500000"}
 	case reflect.TypeFor[Rate]():
 		return object{"type": "string", "format": "decimal", "description": "dollars for a million tokens", "example": "2.500000"}
+	case reflect.TypeFor[quantity]():
+		return object{"type": []string{"string", "integer"}, "description": "dollars as a decimal string, or tokens as a whole number", "example": "5.000000"}
 	case reflect.TypeFor[Time]():
 		return object{"type": []string{"string", "null"}, "format": "date-time"}
 	case reflect.TypeFor[json.RawMessage]():

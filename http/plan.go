@@ -18,6 +18,9 @@ type plan struct {
 	MaxInput  int64            `json:"max_input"`  // of one call, in tokens; 0: none
 	MaxOutput int64            `json:"max_output"` // likewise
 	Weights   map[string]int64 `json:"weights,omitempty"`
+	Pool      []string         `json:"pool,omitempty"`                // models of platform capacity that its auto lane takes; all if none
+	Requests  int64            `json:"requests_per_minute,omitempty"` // of an org, all its keys together; 0: no limit
+	PerMinute int64            `json:"tokens_per_minute,omitempty"`   // likewise
 }
 
 type plans struct {
@@ -33,12 +36,14 @@ func planRoutes() []route {
 
 func planRow(p *ledger.Plan) plan {
 	return plan{ID: p.ID, Tokens: p.Tokens, Messages: p.Messages, Lanes: append([]ledger.Lane{}, p.Lanes...), Credit: p.Credit,
-		MarkupBPS: p.Markup, Output: p.Output, MaxInput: p.MaxInput, MaxOutput: p.MaxOutput, Weights: p.Weights}
+		MarkupBPS: p.Markup, Output: p.Output, MaxInput: p.MaxInput, MaxOutput: p.MaxOutput, Weights: p.Weights,
+		Pool: p.Pool, Requests: p.RequestsPerMinute, PerMinute: p.TokensPerMinute}
 }
 
 func definePlan(c *call, in plan) (plan, error) {
 	p := ledger.Plan{ID: in.ID, Tokens: in.Tokens, Messages: in.Messages, Lanes: in.Lanes, Credit: in.Credit,
-		Markup: in.MarkupBPS, Output: in.Output, MaxInput: in.MaxInput, MaxOutput: in.MaxOutput, Weights: in.Weights}
+		Markup: in.MarkupBPS, Output: in.Output, MaxInput: in.MaxInput, MaxOutput: in.MaxOutput, Weights: in.Weights,
+		Pool: in.Pool, RequestsPerMinute: in.Requests, TokensPerMinute: in.PerMinute}
 	if _, err := c.s.o.Books.Execute(c, ledger.DefinePlan{Who: c.by, Plan: p}); err != nil {
 		return plan{}, err
 	}

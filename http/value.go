@@ -105,6 +105,14 @@ func (g *given[T]) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, &g.value)
 }
 
+// or is the value, or the one that is there already.
+func (g given[T]) or(now T) T {
+	if g.set {
+		return g.value
+	}
+	return now
+}
+
 // short is a piece of JSON for an error's text.
 func short(b []byte) string {
 	if len(b) > 40 {

@@ -10,15 +10,18 @@ import (
 
 // keyView is a key as the control API shows it.
 type keyView struct {
-	ID        string   `json:"id"`
-	Org       string   `json:"org"`
-	Name      string   `json:"name"`
-	Key       string   `json:"key"` // once
-	Scopes    []string `json:"scopes"`
-	Models    []string `json:"models"`
-	State     string   `json:"state"`
-	ExpiresAt string   `json:"expires_at"`
-	IssuedAt  string   `json:"issued_at"`
+	ID        string    `json:"id"`
+	Org       string    `json:"org"`
+	Name      string    `json:"name"`
+	Key       string    `json:"key"` // once
+	Scopes    []string  `json:"scopes"`
+	Models    []string  `json:"models"`
+	Caps      []capView `json:"caps"`
+	Requests  int64     `json:"requests_per_minute"`
+	Tokens    int64     `json:"tokens_per_minute"`
+	State     string    `json:"state"`
+	ExpiresAt string    `json:"expires_at"`
+	IssuedAt  string    `json:"issued_at"`
 }
 
 var keyIssue = command{
@@ -27,11 +30,13 @@ var keyIssue = command{
 	about: "issue a key to an org; it is shown once",
 	more: "The key alone goes to the standard output, what else there is to say goes to the standard error, so that a script can\n" +
 		"write KEY=$(waybill key issue …).",
-	example: []string{"waybill key issue acme --name laptop", `waybill key issue acme --name ci --models "claude-*,openai/gpt-6-luna" --expires 2160h`},
+	example: []string{"waybill key issue acme --name laptop", `waybill key issue acme --name ci --models "claude-*,openai/gpt-6-luna" --expires 2160h`,
+		"waybill key issue acme --name prod-web --cap usd=5/day --cap tok=1000000/month --rpm 600 --tpm 200000"},
 	setup: func(f *flags) action {
 		name := f.String("name", "", "what the key is called, unique in the org")
 		scopes := f.String("scope", "inference", "what it may do: `SCOPES` of inference and admin, with commas")
 		models := f.String("models", "", "`PATTERNS` of the models that it may call, with commas (default all)")
+		limits := limitFlags(f)
 		expires := f.String("expires", "", "`WHEN` it ends: a time such as 2027-01-31T00:00:00Z, or how long from now, such as 720h")
 		asJSON := f.asJSON()
 		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
@@ -42,8 +47,9 @@ var keyIssue = command{
 			if err != nil {
 				return misused("--expires: %v", err)
 			}
-			answer, err := a.call(ctx, "POST", at("/orgs/%s/keys", args[0]),
-				map[string]any{"name": *name, "scopes": commas(*scopes), "models": commas(*models), "expires_at": end})
+			body := map[string]any{"name": *name, "scopes": commas(*scopes), "models": commas(*models), "expires_at": end}
+			limits.into(body)
+			answer, err := a.call(ctx, "POST", at("/orgs/%s/keys", args[0]), body)
 			return showSecretKey(w, answer, err, *asJSON, args[0])
 		})
 	},
@@ -62,6 +68,43 @@ var keyList = command{
 				return err
 			}
 			return show(w, answer, *asJSON, func(v struct{ Keys []keyView }) error { return keyTable(w, v.Keys...) })
+		})
+	},
+}
+
+var keyLimit = command{
+	name:  "key limit",
+	args:  "ORG KEY",
+	about: "change what a key may spend and do; what no flag names stays",
+	more: "KEY is its name or its id. Caps replace those that the key had; one that only changes its amount counts on, and --cap none\n" +
+		"takes all away. They count platform capacity at list cost, whoever pays: plan, free messages or credit.",
+	example: []string{"waybill key limit acme prod-web --cap usd=20/day --rpm 1200", "waybill key limit acme ci --cap none --models all"},
+	setup: func(f *flags) action {
+		models := f.String("models", "", "`PATTERNS` of the models that it may call, with commas, or all")
+		limits := limitFlags(f)
+		asJSON := f.asJSON()
+		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
+			body := map[string]any{}
+			limits.into(body)
+			switch *models {
+			case "":
+			case "all":
+				body["models"] = []string{}
+			default:
+				body["models"] = commas(*models)
+			}
+			if len(body) == 0 {
+				return misused("nothing to change: --cap, --rpm, --tpm or --models")
+			}
+			id, err := keyNamed(ctx, a, args[0], args[1])
+			if err != nil {
+				return err
+			}
+			answer, err := a.call(ctx, "PATCH", at("/orgs/%s/keys/%s", args[0], id), body)
+			if err != nil {
+				return err
+			}
+			return show(w, answer, *asJSON, func(k keyView) error { return keyTable(w, k) })
 		})
 	},
 }
@@ -123,16 +166,25 @@ func showSecretKey(w *work, answer json.RawMessage, err error, asJSON bool, org 
 	})
 }
 
+// keyTable lists keys, and below each its caps.
 func keyTable(w *work, keys ...keyView) error {
-	t := newTable("name", "id", "state", "scopes", "models", "issued", "expires")
+	t := newTable("name", "id", "state", "scopes", "models", ">rpm", ">tpm", "issued", "expires")
+	caps := newTable("key", "cap", ">spent", ">held", ">left", "resets")
 	for _, k := range keys {
 		models := "all"
 		if len(k.Models) > 0 {
 			models = strings.Join(k.Models, ",")
 		}
-		t.row(k.Name, k.ID, k.State, strings.Join(k.Scopes, ","), models, second(k.IssuedAt), second(k.ExpiresAt))
+		t.row(k.Name, k.ID, k.State, strings.Join(k.Scopes, ","), models, perMinute(k.Requests), perMinute(k.Tokens), second(k.IssuedAt), second(k.ExpiresAt))
+		for _, c := range k.Caps {
+			caps.row(k.Name, c.String(), c.of(c.Spent), c.of(c.Held), c.of(c.Left), second(c.ResetsAt))
+		}
 	}
-	return t.write(w.stdout)
+	if err := t.write(w.stdout); err != nil || len(caps.rows) == 0 {
+		return err
+	}
+	w.printf("\n")
+	return caps.write(w.stdout)
 }
 
 // keyNamed finds a key's id by its name. What is the name of none is taken for an id.

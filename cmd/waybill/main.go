@@ -37,7 +37,7 @@ func commands() []command {
 	return []command{
 		demoCommand, initCommand, serveCommand,
 		orgOpen, orgList, orgShow, orgPlan, orgSuspend, orgResume,
-		keyIssue, keyList, keyRotate, keyRevoke,
+		keyIssue, keyList, keyLimit, keyRotate, keyRevoke,
 		credentialAttach, credentialList, credentialRotate, credentialDetach,
 		creditPurchase, creditGrant, creditRefund, creditLots,
 		balanceCommand, explainCommand,
