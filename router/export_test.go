@@ -1,8 +1,23 @@
 package router
 
+import (
+	"time"
+
+	"waybill/ledger"
+)
+
 // Remembered is how many legs are in memory.
 func (h *Health) Remembered() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.legs)
 }
+
+// Stick has a conversation stay on a leg.
+func (s *Sticky) Stick(org, begin string) {
+	q := &Request{Endpoint: EndpointChat, Model: ModelAuto, Messages: []Message{{Role: RoleUser, Parts: []Part{Text(begin)}}}}
+	s.stick(org, q, ledger.Choice{}, ledger.Usage{Input: stickyInput}, time.Unix(0, 0))
+}
+
+// Len is how many conversations are in memory.
+func (s *Sticky) Len() int { return len(s.young) + len(s.old) }

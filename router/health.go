@@ -41,6 +41,7 @@ type legHealth struct {
 	probing  bool
 	seen     observed
 	heard    time.Time // the latest report
+	waiting  []*Trial  // calls without content so far, in no order
 }
 
 func (l *legHealth) failing() bool { return l.failures >= breakerFailures }
@@ -67,6 +68,9 @@ type Trial struct {
 	health   *Health
 	leg      breakerKey
 	pace     pace
+	from     time.Time  // since when it waits for content
+	at       *legHealth // where it waits; nil: it does not
+	place    int        // there
 	probe    bool
 	reported bool
 }
@@ -109,7 +113,7 @@ func (h *Health) Condition(c ledger.Choice, now time.Time) ledger.Condition {
 	defer h.mu.Unlock()
 	o := ledger.Condition{Model: c.Model, Credential: c.Credential, Open: h.open(c, now)}
 	if l := h.legs[keyOf(c)]; l != nil {
-		o.Failures, o.FirstByte, o.Throughput = l.seen.calls.perMille(now), l.seen.first.known(now), l.seen.rate.known(now)
+		o.Failures, o.FirstByte, o.Throughput = l.seen.calls.perMille(now), l.firstContent(now), l.seen.rate.known(now)
 	}
 	return o
 }
@@ -171,6 +175,7 @@ func (t *Trial) Report(class Class, now time.Time) {
 	h := t.health
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	t.leave()
 	l := h.legs[t.leg]
 	if l != nil && t.probe {
 		l.probing = false
@@ -212,7 +217,7 @@ func (l *legHealth) fail(class Class, now time.Time) {
 func (h *Health) add(leg breakerKey, now time.Time) *legHealth {
 	if len(h.legs) >= h.most {
 		maps.DeleteFunc(h.legs, func(_ breakerKey, l *legHealth) bool {
-			return !l.open(now) && now.Sub(l.heard) >= allFaded
+			return !l.open(now) && len(l.waiting) == 0 && now.Sub(l.heard) >= allFaded
 		})
 		if len(h.legs) >= 2*manyBreakers {
 			maps.DeleteFunc(h.legs, func(_ breakerKey, l *legHealth) bool { return !l.open(now) })

@@ -114,6 +114,63 @@ func (o *observed) note(p pace, now time.Time) {
 	}
 }
 
+// mostWaiting bounds how many of the calls that wait are looked at.
+const mostWaiting = 256
+
+// Wait says since when a caller waits for the first content of this call. While it does not come, that is a reading as well:
+// a leg that hangs must not get all that comes until a timeout ends the first of its calls.
+func (t *Trial) Wait(from time.Time) {
+	h := t.health
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	l := h.legs[t.leg]
+	if l == nil {
+		l = h.add(t.leg, from)
+		l.heard = from
+	}
+	t.from, t.at, t.place = from, l, len(l.waiting)
+	l.waiting = append(l.waiting, t)
+}
+
+// Heard says that the content has begun.
+func (t *Trial) Heard() {
+	t.health.mu.Lock()
+	defer t.health.mu.Unlock()
+	t.leave()
+}
+
+// leave takes the call from among those that wait.
+func (t *Trial) leave() {
+	if t.at == nil {
+		return
+	}
+	w := t.at.waiting
+	last := w[len(w)-1]
+	last.place = t.place
+	w[t.place], w[len(w)-1] = last, nil
+	t.at.waiting, t.at = w[:len(w)-1], nil
+}
+
+// firstContent is the time to the first content, with the calls that have waited for longer than is usual for the leg; 0 if
+// it is not known.
+func (l *legHealth) firstContent(now time.Time) int64 {
+	f := &l.seen.first
+	mean, weight, usual := f.known(now), int64(0), usualFirst
+	if mean > 0 {
+		weight, usual = faded(f.weight, now.Sub(f.at)), mean
+	}
+	sum := mean * weight
+	for _, t := range l.waiting[:min(len(l.waiting), mostWaiting)] {
+		if age := int64(min(now.Sub(t.from), mostFirst)); age > usual {
+			sum, weight = sum+age*oneReading, weight+oneReading
+		}
+	}
+	if weight == 0 {
+		return 0
+	}
+	return sum / weight
+}
+
 // Streamed notes how an answer came: after how long its first content, and how many tokens, those of reasoning left out, in
 // how long from then on. To be called before Report.
 func (t *Trial) Streamed(first time.Duration, tokens int64, writing time.Duration) {
@@ -123,6 +180,15 @@ func (t *Trial) Streamed(first time.Duration, tokens int64, writing time.Duratio
 // Whole notes after how long an answer came that was not streamed, with how many tokens. To be called before Report.
 func (t *Trial) Whole(took time.Duration, tokens int64) {
 	t.pace = pace{whole: max(1, took), tokens: tokens}
+}
+
+// await has the trial know that the caller waits from now on; for a whole answer, from when it is overdue.
+func (a *attempt) await() {
+	from := a.began
+	if !a.task.Request.Stream {
+		from = from.Add(usualOutput * time.Second / usualRate)
+	}
+	a.trial.Wait(from)
 }
 
 // observe tells the trial what the attempt has shown of its leg's pace. The time that the caller took to take it is not the

@@ -154,3 +154,56 @@ func TestObservationsAreBounded(t *testing.T) {
 		t.Errorf("%d legs are kept", n)
 	}
 }
+
+// While a leg hangs, the calls that wait for it say so.
+func TestWaiting(t *testing.T) {
+	h, now := router.NewHealth(), time.Unix(1_800_000_000, 0)
+	first := func(at time.Duration) time.Duration {
+		return time.Duration(h.Condition(seenLeg, now.Add(at)).FirstByte)
+	}
+	wait := func() *router.Trial {
+		trial, ok := h.Allow(seenLeg, now)
+		if !ok {
+			t.Fatal("shut out")
+		}
+		trial.Wait(now)
+		return trial
+	}
+	a, b, c := wait(), wait(), wait()
+	if first(900*time.Millisecond) != 0 || first(3*time.Second) != 3*time.Second {
+		t.Errorf("of a leg that is not known: %v, %v", first(900*time.Millisecond), first(3*time.Second))
+	}
+	a.Heard()
+	a.Heard()
+	c.Report(router.ClassCanceled, now)
+	if first(4*time.Second) != 4*time.Second {
+		t.Errorf("one of three still waits: %v", first(4*time.Second))
+	}
+	b.Streamed(200*time.Millisecond, 0, 0)
+	b.Report("", now)
+	if first(4*time.Second) != 200*time.Millisecond {
+		t.Errorf("none waits: %v", first(4*time.Second))
+	}
+	// Each that waits for longer than usual is a reading beside those that came.
+	for range 6 {
+		stream(t, h, now, 200*time.Millisecond, 0, 0)
+	}
+	d := wait()
+	if got := first(200 * time.Millisecond); got != 200*time.Millisecond {
+		t.Errorf("as long as usual: %v", got)
+	}
+	if got := first(3 * time.Second); got < 550*time.Millisecond || got > 650*time.Millisecond {
+		t.Errorf("one waits for 3 s: %v", got)
+	}
+	for range 20 {
+		wait()
+	}
+	if got := first(3 * time.Second); got < 2*time.Second {
+		t.Errorf("all wait for 3 s: %v", got)
+	}
+	if h.Clear(seenLeg.Credential); first(3*time.Second) < 2*time.Second {
+		t.Error("a good credential makes nobody wait less")
+	}
+	d.Report("", now)
+	a.Report("", now)
+}
