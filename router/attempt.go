@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"waybill/ledger"
@@ -35,8 +36,10 @@ type attempt struct {
 	first   time.Duration // from the start of the request to the first content
 	taking  time.Duration // that its caller has taken to take it
 	pending []byte        // held back: what came before content, or from the first finish reason on
-	begun   bool          // the caller has got headers
-	gone    bool          // the caller takes nothing any more
+
+	mu       sync.Mutex
+	closed   bool
+	draining bool // the caller has left
 }
 
 // How a call fails that we end ourselves.
@@ -44,9 +47,14 @@ var (
 	errTotal   = &UpstreamError{Class: ClassTimeout, Err: errors.New("the attempt took longer than its total timeout")}
 	errFirst   = &UpstreamError{Class: ClassTimeout, Err: errors.New("no byte of the answer came within the first-byte timeout")}
 	errDrain   = &UpstreamError{Class: ClassCanceled, Err: errors.New("the caller left, and the answer did not end within the drain timeout")}
+	errAbort   = &UpstreamError{Class: ClassCanceled, Err: errors.New("the caller left, and the policy cancels such calls")}
+	errDrains  = &UpstreamError{Class: ClassCanceled, Err: errors.New("the caller left, and too many such answers are being read to their end")}
 	errEndless = &UpstreamError{Class: ClassServerError, Err: errTooLarge, Provoked: true}
 	errStop    = &UpstreamError{Class: ClassConnection, Err: errors.New("the node is stopping")}
 )
+
+// maxDrains bounds the calls at one time whose callers have left.
+const maxDrains = 256
 
 // clientGone is the reason of a resolution whose caller has left.
 const clientGone = "client_gone"
@@ -55,20 +63,46 @@ func (r *run) attempt(leg Leg, trial *Trial, secret string) *attempt {
 	a := &attempt{run: r, on: leg, trial: trial, secret: secret, began: r.d.Now()}
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.client))
 	a.ctx, a.cancel = ctx, cancel
-	t := r.d.Timeouts
-	total := time.AfterFunc(t.Total, func() { cancel(errTotal) })
-	drain := time.AfterFunc(t.Drain, func() { cancel(errDrain) })
+	most := r.timeouts.Total - a.began.Sub(r.started)
+	if one := r.timeouts.Attempt; one > 0 {
+		most = min(most, one)
+	}
+	total := time.AfterFunc(max(0, most), func() { cancel(errTotal) })
+	drain := time.AfterFunc(r.timeouts.Drain, func() { cancel(errDrain) })
 	drain.Stop()
 	a.drain = drain
 	a.stops = []func() bool{
-		context.AfterFunc(r.client, func() { drain.Reset(t.Drain) }),
+		context.AfterFunc(r.client, a.leave),
 		context.AfterFunc(r.d.Stop, func() { cancel(errStop) }),
 		total.Stop, drain.Stop,
 	}
 	return a
 }
 
+// leave makes what the policy says of a call whose caller has left.
+func (a *attempt) leave() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.closed:
+	case a.decision.Settings.OnAbort == AbortCancel:
+		a.cancel(errAbort)
+	case a.d.draining.Add(1) > maxDrains:
+		a.d.draining.Add(-1)
+		a.cancel(errDrains)
+	default:
+		a.draining = true
+		a.drain.Reset(a.timeouts.Drain)
+	}
+}
+
 func (a *attempt) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	if a.draining {
+		a.d.draining.Add(-1)
+	}
 	if a.reply != nil {
 		a.reply.Close()
 	}
@@ -114,7 +148,7 @@ func (a *attempt) open() error {
 		return &UpstreamError{Class: ClassNotFound, Message: "provider " + a.on.Model.Provider + " is not configured"}
 	}
 	if a.task.Request.Stream {
-		first := time.AfterFunc(a.d.Timeouts.FirstByte, func() { a.cancel(errFirst) })
+		first := time.AfterFunc(a.timeouts.FirstByte, func() { a.cancel(errFirst) })
 		defer first.Stop()
 	}
 	base := cmp.Or(a.on.Credential.BaseURL, provider.BaseURL)
@@ -134,7 +168,7 @@ func (a *attempt) open() error {
 	c := Call{
 		Request: q, Attempt: a.name(), Model: *a.on.Model, Quirks: provider.Quirks,
 		BaseURL: base, Secret: a.secret,
-		OutputCap: a.leg.Output, Client: a.d.Client, Idle: a.d.Timeouts.Idle,
+		OutputCap: a.leg.Output, Client: a.d.Client, Connect: a.timeouts.Connect, Idle: a.timeouts.Idle,
 	}
 	a.recall(&c, dialect)
 	if a.reply, err = a.d.Upstreams[dialect].Open(a.ctx, c); err != nil {
@@ -173,8 +207,7 @@ func (a *attempt) unary() (done bool, failure *Failure) {
 	u, _ := a.used()
 	facts := a.facts()
 	facts.Settled, facts.Billing, facts.Charge = true, settled.Billing(), settled.Charge
-	a.sink.Start(facts)
-	_ = a.sink.Send(a.writer.Body(steps, u)) // a caller who has left is billed all the same: the answer was made
+	a.out.send(func() Facts { return facts }, a.writer.Body(steps, u)) // a caller who has left is billed all the same: the answer was made
 	return true, nil
 }
 
@@ -227,19 +260,10 @@ func (a *attempt) note(step *Chunk) {
 func (a *attempt) flush() {
 	b := a.pending
 	a.pending = b[:0]
-	if a.gone || len(b) == 0 {
-		return
-	}
-	if !a.begun {
-		a.begun = true
-		a.sink.Start(a.facts())
-	}
-	from := a.d.Now()
-	err := a.sink.Send(b)
-	a.taking += a.d.Now().Sub(from)
-	if err != nil {
-		a.gone = true
-		a.drain.Reset(a.d.Timeouts.Drain)
+	if !a.left() && len(b) > 0 {
+		from := a.d.Now()
+		a.out.send(a.facts, b)
+		a.taking += a.d.Now().Sub(from)
 	}
 }
 
@@ -254,7 +278,7 @@ func (a *attempt) facts() Facts {
 }
 
 // left tells whether the caller has left.
-func (a *attempt) left() bool { return a.gone || a.client.Err() != nil }
+func (a *attempt) left() bool { return a.client.Err() != nil }
 
 // fall ends an attempt whose answer did not come to its end. What the caller has of it is billed, and to one who has left
 // what the upstream has counted. Else nothing is, and the next leg is tried if it may do better.
@@ -264,16 +288,16 @@ func (a *attempt) fall(err error) (done bool, failure *Failure) {
 		a.observe()
 	}
 	a.trial.Report(e.sign(), a.d.Now())
-	if usage, _ := a.used(); a.begun || a.left() && usage != (ledger.Usage{}) {
+	if usage, _ := a.used(); a.out.begun || a.left() && usage != (ledger.Usage{}) {
 		return true, a.breakOff(e)
 	}
 	a.record(ledger.Failed, e)
-	a.last, a.lastModel = e, a.on.Model.Name
+	a.last, a.lastLeg = e, a.on
 	a.said = plain(e.words(), a.secret, maxMessage)
 	switch {
 	case a.left():
 		return true, a.end(callerLeft(), clientGone)
-	case e.Class == ClassBadRequest:
+	case !a.retries(e.Class):
 		return true, a.end(a.upstreamFailed(), string(e.Class))
 	case a.d.Stop.Err() != nil:
 		return true, a.end(&Failure{Status: http.StatusServiceUnavailable, Code: "not_ready", RetryAfter: time.Second, Message: "the node is stopping"}, "stopping")
@@ -297,7 +321,7 @@ func (a *attempt) breakOff(e *UpstreamError) *Failure {
 
 // tell takes a failure to the caller: as the answer's last event if the answer has begun, else by giving it back.
 func (a *attempt) tell(f *Failure) *Failure {
-	if !a.begun {
+	if !a.out.begun {
 		return f
 	}
 	a.pending = append(a.pending[:0], a.writer.Error(*f)...)
