@@ -91,8 +91,8 @@ func (s *Server) refuse(w http.ResponseWriter, in router.Inbound, request string
 	h["Waybill-Request"], f.Request = []string{request}, request
 	h["Content-Type"] = []string{"application/json"}
 	retryHeaders(h, f)
-	if f.Status == http.StatusConflict || f.Status == http.StatusPaymentRequired {
-		h["X-Should-Retry"] = []string{"false"} // the SDKs retry a 409 unless told otherwise
+	if f.Status == http.StatusConflict || f.Status == http.StatusPaymentRequired || f.Code == string(ledger.CodeCapReached) && f.RetryAfter != time.Second {
+		h["X-Should-Retry"] = []string{"false"} // the SDKs retry a 409 and a 429 unless told otherwise
 	}
 	w.WriteHeader(f.Status)
 	_, _ = w.Write(in.Failure(f)) // as above

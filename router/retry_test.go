@@ -1,6 +1,7 @@
 package router_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -71,5 +72,31 @@ func TestTotal(t *testing.T) {
 	a := n.ask(t.Context(), "org_a", "auto", "hello", "")
 	if a.code() != "upstream_failed" || !strings.Contains(a.failure.Message, "timeout") || len(n.up.Calls()) != 1 {
 		t.Errorf("%+v after %d calls", a.failure, len(n.up.Calls()))
+	}
+}
+
+// A cap that is used up says when it no longer is, and is no reason to pass over a credential of the org's own.
+func TestCapReached(t *testing.T) {
+	n := newNode(t)
+	n.open("org_a", "teams")
+	n.do(ledger.IssueKey{Org: "org_a", Key: "key_capped", Hash: strings.Repeat("0", 64), Scopes: []ledger.Scope{ledger.ScopeInference},
+		Caps: []ledger.Cap{{Unit: ledger.USD, Amount: 200_000, Window: ledger.WindowDay}}})
+	call := func(id string) *answer {
+		a := &answer{id: id}
+		task := n.task(id, "org_a", "openai/gpt-6-luna", "hello", `,"max_tokens":50`)
+		task.Key = "key_capped"
+		a.failure = n.d.Do(t.Context(), task, a)
+		return a
+	}
+	var a *answer
+	for i := 0; i < 100 && (a == nil || a.failure == nil); i++ {
+		a = call(fmt.Sprintf("req_%d", i))
+	}
+	if a.code() != "cap_reached" || a.failure.Status != 429 || a.failure.RetryAfter <= 0 || a.failure.RetryAfter > 24*time.Hour {
+		t.Errorf("%+v", a.failure)
+	}
+	n.do(ledger.AttachCredential{Org: "org_a", Credential: "cred_own", Provider: "openai", Fingerprint: "f", Use: ledger.UseFallback})
+	if a := call("req_own"); a.failure != nil || a.facts.Kind != ledger.BYOK {
+		t.Errorf("%+v", a.failure)
 	}
 }

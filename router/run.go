@@ -112,8 +112,10 @@ func FailureOf(err error) *Failure {
 	case errors.As(err, &le):
 		f := &Failure{Status: StatusOf(le.Code), Code: string(le.Code), Message: le.Message, Of: le.Of}
 		switch le.Code {
-		case ledger.CodeFundsHeld:
-			f.RetryAfter = time.Second
+		case ledger.CodeFundsHeld, ledger.CodeCapReached:
+			if le.Until == 0 { // only until another call has ended
+				f.RetryAfter = time.Second
+			}
 		case ledger.CodeUnavailable:
 			f.RetryAfter, f.Code = time.Second, "not_ready"
 		}
