@@ -196,3 +196,33 @@ func TestSources(t *testing.T) {
 		t.Error("the file is indented by spaces")
 	}
 }
+
+// TestDocuments: whoever is said to read documents is of a provider that says so.
+func TestDocuments(t *testing.T) {
+	text, err := os.ReadFile("catalogue.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f struct {
+		Evidence []struct{ Name, Provider, Says string }
+	}
+	if err := json.Unmarshal(text, &f); err != nil {
+		t.Fatal(err)
+	}
+	says := map[string]bool{}
+	for _, e := range f.Evidence {
+		says[e.Provider] = says[e.Provider] || e.Name == ledger.FeatureDocuments && e.Says != ""
+	}
+	reads := 0
+	for _, m := range state(t, today).Models() {
+		if m.Has(ledger.FeatureDocuments) {
+			reads++
+			if !says[m.Provider] || !m.Has(ledger.FeatureImages) {
+				t.Errorf("%s reads documents: by what?", m.Name)
+			}
+		}
+	}
+	if reads < 30 {
+		t.Errorf("%d models read documents", reads)
+	}
+}
