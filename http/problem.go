@@ -50,6 +50,9 @@ func (s *Server) presentable(f router.Failure, request string) router.Failure {
 		s.o.Logger.Error("internal error", slog.String("request", request), slog.String("error", f.Message))
 		f.Message = "the node failed to do this; its log says why under " + request
 	}
+	if f.Until > 0 && f.Until != ledger.Never {
+		f.RetryAfter = max(time.Second, f.Until.Time().Sub(s.o.Now()))
+	}
 	return f
 }
 
@@ -91,8 +94,8 @@ func (s *Server) refuse(w http.ResponseWriter, in router.Inbound, request string
 	h["Waybill-Request"], f.Request = []string{request}, request
 	h["Content-Type"] = []string{"application/json"}
 	retryHeaders(h, f)
-	if f.Status == http.StatusConflict || f.Status == http.StatusPaymentRequired || f.Code == string(ledger.CodeCapReached) && f.RetryAfter != time.Second {
-		h["X-Should-Retry"] = []string{"false"} // the SDKs retry a 409 and a 429 unless told otherwise
+	if f.Status == http.StatusConflict || f.Status == http.StatusPaymentRequired || f.Until != 0 {
+		h["X-Should-Retry"] = []string{"false"} // the SDKs retry a 409 and a 429 unless told otherwise, and none until midnight
 	}
 	w.WriteHeader(f.Status)
 	_, _ = w.Write(in.Failure(f)) // as above

@@ -61,5 +61,6 @@ type Failure struct {
 	Of      string // the id of what stands in the way, for instance the first request under an Idempotency-Key
 	Request string // waybill's id of the call
 
-	RetryAfter time.Duration // when another try may go better, 0 if never
+	RetryAfter time.Duration  // when another try may go better, 0 if never
+	Until      ledger.Instant // likewise, where it is a moment; ledger.Never if no waiting helps
 }

@@ -179,7 +179,7 @@ func (r *run) refused(leg Leg, err error) (done bool, failure *Failure) {
 		return true, r.end(FailureOf(err), "not_admitted")
 	}
 	switch le.Code {
-	case ledger.CodeInsufficientFunds, ledger.CodeFundsHeld, ledger.CodePlanExcludesModel, ledger.CodePlanLimit, ledger.CodeKeyForbidsModel, ledger.CodeUnpricedModel, ledger.CodeUnknownModel, ledger.CodeNotFound, ledger.CodeCapReached:
+	case ledger.CodeInsufficientFunds, ledger.CodeFundsHeld, ledger.CodeCapReached, ledger.CodePlanExcludesModel, ledger.CodePlanLimit, ledger.CodeKeyForbidsModel, ledger.CodeUnpricedModel, ledger.CodeUnknownModel, ledger.CodeNotFound:
 		if r.refusal == nil {
 			r.refusal = err
 		}
@@ -187,15 +187,6 @@ func (r *run) refused(leg Leg, err error) (done bool, failure *Failure) {
 		return false, nil
 	}
 	return true, r.end(FailureOf(err), string(le.Code))
-}
-
-// refusedBy is the ledger's refusal as the caller sees it: with the time to wait, where the end of a cap's window helps.
-func (r *run) refusedBy(err error) *Failure {
-	f := FailureOf(err)
-	if le, ok := errors.AsType[*ledger.Error](err); ok && le.Until > 0 && le.Until != ledger.Never {
-		f.RetryAfter = le.Until.Time().Sub(r.d.Now())
-	}
-	return f
 }
 
 // exhausted ends a request that no leg has answered.
@@ -209,7 +200,7 @@ func (r *run) exhausted() *Failure {
 		return r.end(&Failure{Status: http.StatusInternalServerError, Code: string(ledger.CodeInternal),
 			Message: "the request could not be written for its model: " + r.unwritten.Error()}, "unwritten")
 	case r.refusal != nil:
-		return r.refusedBy(r.refusal)
+		return FailureOf(r.refusal)
 	}
 	return &Failure{Status: http.StatusServiceUnavailable, Code: "upstream_failed", RetryAfter: breakerPause,
 		Message: "no upstream for this model can be called at the moment: " + r.tried()}

@@ -112,8 +112,10 @@ func FailureOf(err error) *Failure {
 	case errors.As(err, &le):
 		f := &Failure{Status: StatusOf(le.Code), Code: string(le.Code), Message: le.Message, Of: le.Of}
 		switch le.Code {
-		case ledger.CodeFundsHeld, ledger.CodeCapReached:
-			if le.Until == 0 { // only until another call has ended
+		case ledger.CodeFundsHeld:
+			f.RetryAfter = time.Second
+		case ledger.CodeCapReached:
+			if f.Until = le.Until; f.Until == 0 { // other calls' holds alone stand in the way
 				f.RetryAfter = time.Second
 			}
 		case ledger.CodeUnavailable:

@@ -37,6 +37,7 @@ var (
 	malformed     = refused{400, "invalid", "invalid_request_error", "INVALID_ARGUMENT"}
 	heldFunds     = refused{429, "funds_held", "rate_limit_error", "RESOURCE_EXHAUSTED"}
 	rateLimited   = refused{429, "rate_limited", "rate_limit_error", "RESOURCE_EXHAUSTED"}
+	reachedCap    = refused{429, "cap_reached", "rate_limit_error", "RESOURCE_EXHAUSTED"}
 	noFunds       = refused{402, "insufficient_funds", "billing_error", "FAILED_PRECONDITION"}
 	noUpstream    = refused{502, "upstream_failed", "api_error", "UNAVAILABLE"}
 )
@@ -78,9 +79,14 @@ func TestOfficialClientsErrors(t *testing.T) {
 		s.must("org", "open", name, "--plan", "free")
 		keys[name] = s.must("key", "issue", name, "--name", "sdk")
 	}
+	capped := s.must("key", "issue", "company", "--name", "capped", "--cap", "usd=0.0006/day")
 	url, _ := s.serve()
 	ctx, cancel := context.WithTimeout(t.Context(), sdkTimeout)
 	defer cancel()
+	spend := sdkClients["chat"](t, url, capped)
+	if _, err := spend.ask(ctx, question{model: "openai/gpt-6-luna", turns: []turn{{text: "Hello [[sandbox input=500 output=600]]"}}, cap: 600}); err != nil {
+		t.Fatal(err)
+	}
 	for name, make := range sdkClients {
 		t.Run(name, func(t *testing.T) {
 			ask := func(c sdkClient, model, text string) error {
@@ -93,13 +99,19 @@ func TestOfficialClientsErrors(t *testing.T) {
 			excludedModel.is(t, "a model outside the plan", ask(free, sdkModels[0], "Hello"))
 			_, err := free.ask(ctx, question{model: "auto", turns: []turn{{text: "Hello"}}, cap: -1})
 			malformed.is(t, "a cap below 0", err)
+			_, err = make(t, url, capped).ask(ctx, question{model: "openai/gpt-6-luna", turns: []turn{{text: "Hello"}}, cap: 600})
+			reachedCap.is(t, "a key that has spent what it may", err)
 			for _, model := range sdkModels {
 				malformed.is(t, "what the provider refuses", ask(company, model, "Hello [[sandbox fail=bad_request]]"))
-				rateLimited.is(t, "a provider that asks to slow down", ask(company, model, "Hello [[sandbox fail=rate_limited]]"))
-				noUpstream.is(t, "a provider that fails", ask(company, model, "Hello [[sandbox fail=server_error]]"))
-				if err := ask(company, model, "Hello"); err != nil { // which closes the breaker's count
-					t.Error(err)
+				good := func() { // which closes the breaker's count: each failure is tried once more
+					if err := ask(company, model, "Hello"); err != nil {
+						t.Error(err)
+					}
 				}
+				rateLimited.is(t, "a provider that asks to slow down", ask(company, model, "Hello [[sandbox fail=rate_limited retry_after=100ms]]"))
+				good()
+				noUpstream.is(t, "a provider that fails", ask(company, model, "Hello [[sandbox fail=server_error]]"))
+				good()
 			}
 
 			// Of five free messages four are used and the fifth is held by a call that goes on: that is no reason to give up.
