@@ -50,9 +50,6 @@ func (s *Server) presentable(f router.Failure, request string) router.Failure {
 		s.o.Logger.Error("internal error", slog.String("request", request), slog.String("error", f.Message))
 		f.Message = "the node failed to do this; its log says why under " + request
 	}
-	if f.Until > 0 && f.Until != ledger.Never {
-		f.RetryAfter = max(time.Second, f.Until.Time().Sub(s.o.Now()))
-	}
 	return f
 }
 

@@ -62,5 +62,5 @@ type Failure struct {
 	Request string // waybill's id of the call
 
 	RetryAfter time.Duration  // when another try may go better, 0 if never
-	Until      ledger.Instant // likewise, where it is a moment; ledger.Never if no waiting helps
+	Until      ledger.Instant // likewise, where the end of a cap's window is waited for; ledger.Never if none helps
 }

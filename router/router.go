@@ -189,6 +189,15 @@ func (r *run) refused(leg Leg, err error) (done bool, failure *Failure) {
 	return true, r.end(FailureOf(err), string(le.Code))
 }
 
+// refusedBy is the ledger's refusal as the caller sees it: with the time to wait, where the end of a cap's window helps.
+func (r *run) refusedBy(err error) *Failure {
+	f := FailureOf(err)
+	if f.Until > 0 && f.Until != ledger.Never {
+		f.RetryAfter = max(time.Second, f.Until.Time().Sub(r.d.Now()))
+	}
+	return f
+}
+
 // exhausted ends a request that no leg has answered.
 func (r *run) exhausted() *Failure {
 	switch {
@@ -200,7 +209,7 @@ func (r *run) exhausted() *Failure {
 		return r.end(&Failure{Status: http.StatusInternalServerError, Code: string(ledger.CodeInternal),
 			Message: "the request could not be written for its model: " + r.unwritten.Error()}, "unwritten")
 	case r.refusal != nil:
-		return FailureOf(r.refusal)
+		return r.refusedBy(r.refusal)
 	}
 	return &Failure{Status: http.StatusServiceUnavailable, Code: "upstream_failed", RetryAfter: breakerPause,
 		Message: "no upstream for this model can be called at the moment: " + r.tried()}
