@@ -8,9 +8,6 @@ import (
 	"strings"
 )
 
-// efforts are the words that Request.Effort may have.
-var efforts = []string{"none", "minimal", "low", "medium", "high", "xhigh", "max"}
-
 // sound refuses, by the caller's own field, what no provider takes. Left to the provider it would be refused as a field of
 // a body that the caller has never seen.
 func (t *Translated) sound() *FieldError {

@@ -70,6 +70,18 @@ func Strings(list gjson.Result) (out []string) {
 	return out
 }
 
+// maxModel bounds a model's name, in bytes.
+const maxModel = 256
+
+// ModelField reads the name of a model.
+func ModelField(v gjson.Result) (string, *FieldError) {
+	model, fault := StringField("model", v)
+	if len(model) > maxModel {
+		fault = &FieldError{Field: "model", Reason: fmt.Sprintf("is longer than %d bytes", maxModel)}
+	}
+	return model, fault
+}
+
 // NumberField reads a number within bounds.
 func NumberField(name string, v gjson.Result, low, high float64) (*float64, *FieldError) {
 	if v.Type != gjson.Number {

@@ -11,9 +11,6 @@ import (
 	"waybill/router"
 )
 
-// maxModel bounds a model's name, in bytes.
-const maxModel = 256
-
 // decoding is one request being read.
 type decoding struct {
 	req       *router.Request
@@ -28,10 +25,7 @@ func (d *decoding) field(name string, v gjson.Result) (fault *router.FieldError)
 	r := d.req
 	switch name {
 	case "model":
-		r.Model, fault = router.StringField(name, v)
-		if len(r.Model) > maxModel {
-			fault = &router.FieldError{Field: name, Reason: fmt.Sprintf("is longer than %d bytes", maxModel)}
-		}
+		r.Model, fault = router.ModelField(v)
 	case "max_tokens":
 		d.capped = true
 		r.OutputCap, fault = router.IntField(name, v, 0, math.MaxInt64)

@@ -23,6 +23,7 @@ var names = map[string]string{
 	"response_format":       "output_config.format",
 	"parallel_tool_calls":   "tool_choice.disable_parallel_tool_use",
 	"reasoning_effort":      "output_config.effort",
+	"thoughts":              "thinking.display",
 }
 
 // namesOfThinking are the words of a caller who says how to reason in thinking alone.

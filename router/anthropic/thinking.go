@@ -53,7 +53,7 @@ func (e *encoding) reasoning() error {
 	case !asked:
 	case e.forced():
 		if t.Thoughts {
-			t.Warn("reasoning_effort", "what is thought is not shown, "+t.Model.Name+" does not do so when it is made to call a tool")
+			t.Warn("thoughts", "what is thought is not shown, "+t.Model.Name+" does not do so when it is made to call a tool")
 		}
 	default:
 		e.out.Thinking = &thinking{Type: "adaptive", Display: e.display()}
@@ -72,17 +72,8 @@ func (e *encoding) effort() {
 	t := e.t
 	asked := t.Effort
 	if asked == "" && t.Budget != nil {
-		switch n := *t.Budget; {
-		case n < 0:
+		if asked = t.EffortNear(); asked == "" {
 			return
-		case n == 0:
-			asked = "none"
-		case n < 2048:
-			asked = "low"
-		case n < 12_288:
-			asked = "medium"
-		default:
-			asked = "high"
 		}
 		t.Warn("reasoning_effort", fmt.Sprintf("a budget of %d tokens taken for the effort %s, by which %s reasons", *t.Budget, efforts[asked], t.Model.Name))
 	} else if word := efforts[asked]; word != asked {

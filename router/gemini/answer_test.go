@@ -111,9 +111,15 @@ func TestMeasure(t *testing.T) {
 		t.Errorf("%+v %v", steps, err)
 	}
 	m = measure{wanted: 2}
-	steps, err = m.Body([]byte(`{"embeddings":[{"values":[0.25,-1]},{"values":[]}]}`), nil)
+	steps, err = m.Body([]byte(`{"embeddings":[{"values":[0.25,-1]},{"values":[3]}]}`), nil)
 	if _, final := m.Usage(); err != nil || final || len(steps) != 2 || steps[0].Vector[1] != -1 || steps[1].Index != 1 || steps[1].Finish != router.FinishStop {
 		t.Errorf("%+v %v", steps, err)
+	}
+	for _, bad := range []string{`[]`, `["1"]`, `[1e39]`, `null`} {
+		m = measure{wanted: 2}
+		if _, err = m.Body([]byte(`{"embeddings":[{"values":[0.25]},{"values":`+bad+`}]}`), nil); err == nil {
+			t.Errorf("%s is taken for a vector", bad)
+		}
 	}
 	m = measure{wanted: 1}
 	steps, err = m.Body([]byte(`{"embedding":{"values":[1]},"usageMetadata":{"promptTokenCount":4}}`), nil)

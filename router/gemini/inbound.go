@@ -26,6 +26,7 @@ var names = map[string]string{
 	"n":                     "generationConfig.candidateCount",
 	"service_tier":          "serviceTier",
 	"reasoning_effort":      "generationConfig.thinkingConfig",
+	"thoughts":              "generationConfig.thinkingConfig.includeThoughts",
 	"input":                 "content",
 	"dimensions":            "outputDimensionality",
 }

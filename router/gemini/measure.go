@@ -40,13 +40,17 @@ func (m *measure) Body(body []byte, steps []router.Chunk) ([]router.Chunk, error
 		return append(steps, router.Chunk{Content: true, Tokens: max(0, n.Int()), Finish: router.FinishStop}), nil
 	}
 	if one := doc.Get("embedding"); one.IsObject() {
-		steps = append(steps, m.vector(one))
+		steps, err = m.vector(one, steps)
 	}
 	doc.Get("embeddings").ForEach(func(_, v gjson.Result) bool {
-		steps = append(steps, m.vector(v))
-		return m.vectors <= m.wanted
+		if err == nil {
+			steps, err = m.vector(v, steps)
+		}
+		return err == nil && m.vectors <= m.wanted
 	})
 	switch {
+	case err != nil:
+		return steps, err
 	case m.wanted == 0:
 		return steps, errors.New("the answer has no count")
 	case m.vectors != m.wanted:
@@ -56,16 +60,14 @@ func (m *measure) Body(body []byte, steps []router.Chunk) ([]router.Chunk, error
 	return steps, nil
 }
 
-func (m *measure) vector(v gjson.Result) router.Chunk {
-	c := router.Chunk{Index: m.vectors, Content: true}
-	values := v.Get("values")
-	c.Vector = make([]float32, 0, len(values.Raw)/12)
-	values.ForEach(func(_, x gjson.Result) bool {
-		c.Vector = append(c.Vector, float32(x.Num))
-		return true
-	})
+func (m *measure) vector(v gjson.Result, steps []router.Chunk) ([]router.Chunk, error) {
+	vector, err := router.VectorOf(v.Get("values"))
+	if err != nil {
+		return steps, err
+	}
+	steps = append(steps, router.Chunk{Index: m.vectors, Vector: vector, Content: true})
 	m.vectors++
-	return c
+	return steps, nil
 }
 
 // Whole tells whether there was an answer.

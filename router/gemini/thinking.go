@@ -86,21 +86,7 @@ func budget(t *router.Translated) *int64 {
 
 // level is for all other models: the caller's effort, or what a budget is about.
 func level(t *router.Translated) string {
-	effort := t.Effort
-	if effort == "" && t.Budget != nil {
-		switch b := *t.Budget; {
-		case b < 0:
-			return ""
-		case b == 0:
-			effort = "none"
-		case b < 2048:
-			effort = "low"
-		case b < 12288:
-			effort = "medium"
-		default:
-			effort = "high"
-		}
-	}
+	effort := cmp.Or(t.Effort, t.EffortNear())
 	if effort == "" {
 		return ""
 	}

@@ -1,7 +1,6 @@
 package openai
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
@@ -9,9 +8,6 @@ import (
 
 	"waybill/router"
 )
-
-// maxModel bounds a model's name, in bytes.
-const maxModel = 256
 
 // decoding is one request being read.
 type decoding struct {
@@ -31,7 +27,7 @@ type decoding struct {
 func (d *decoding) field(name string, v gjson.Result) (fault *router.FieldError) {
 	switch name {
 	case "model":
-		d.req.Model, fault = modelField(v)
+		d.req.Model, fault = router.ModelField(v)
 	case "messages":
 		fault = d.messages(v)
 	case "stream":
@@ -136,14 +132,6 @@ func (d *decoding) rename(field, word string) {
 		d.req.Names = map[string]string{}
 	}
 	d.req.Names[field] = word
-}
-
-func modelField(v gjson.Result) (string, *router.FieldError) {
-	model, fault := router.StringField("model", v)
-	if len(model) > maxModel {
-		fault = &router.FieldError{Field: "model", Reason: fmt.Sprintf("is longer than %d bytes", maxModel)}
-	}
-	return model, fault
 }
 
 func (d *decoding) streamOptions(v gjson.Result) *router.FieldError {

@@ -18,7 +18,7 @@ func (d *decoding) embedding(name string, v gjson.Result) (fault *router.FieldEr
 	r := d.req
 	switch name {
 	case "model":
-		r.Model, fault = modelField(v)
+		r.Model, fault = router.ModelField(v)
 	case "input":
 		fault = d.input(v)
 	case "dimensions":
@@ -121,7 +121,7 @@ func encodeEmbed(c router.Call) (body []byte, warnings []string, err error) {
 	case e.Title != "":
 		return nil, nil, t.Cannot("title", "a text has no title")
 	}
-	out := embedRequest{Model: c.Model.ID, Input: e.Texts, Dimensions: e.Dimensions, Format: "float", EndUser: endUser(t)}
+	out := embedRequest{Model: c.Model.ID, Input: e.Texts, Dimensions: e.Dimensions, Format: "float", EndUser: EndUser(t)}
 	if !e.Many && len(e.Texts) == 1 {
 		out.Input = e.Texts[0]
 	}

@@ -71,7 +71,7 @@ func encode(c router.Call) (body []byte, warnings []string, err error) {
 	out := chatRequest{
 		Model: c.Model.ID, Cap: c.OutputCap, Stream: t.Stream,
 		Temperature: t.Temperature, TopP: t.TopP, Frequency: t.Frequency, Presence: t.Presence,
-		Stop: t.Stop, Seed: t.Seed, EndUser: endUser(t), ServiceTier: tier, Effort: effort(t), Verbosity: t.Verbosity,
+		Stop: t.Stop, Seed: t.Seed, EndUser: EndUser(t), ServiceTier: tier, Effort: effort(t), Verbosity: t.Verbosity,
 	}
 	if c.Quirks.MaxTokens {
 		out.Cap, out.OldCap = 0, c.OutputCap
@@ -82,6 +82,10 @@ func encode(c router.Call) (body []byte, warnings []string, err error) {
 	if t.Stream && !c.Quirks.NoStreamOptions {
 		out.StreamOptions = &streamOptions{IncludeUsage: true}
 	}
+	if t.Thoughts && t.Model.Has(ledger.FeatureReasoning) {
+		t.Warn("thoughts", "what is thought is shown as far as "+t.Model.Provider+" shows it unasked, Chat Completions has no word to ask for it")
+	}
+	AskForJSON(t)
 	if err := encodeTools(t, &out); err != nil {
 		return nil, nil, err
 	}
@@ -120,8 +124,9 @@ var canonical = map[string]string{"safety_identifier": "user", "max_tokens": "ma
 // maxEndUser bounds the id of an end user, in bytes, as OpenAI does.
 const maxEndUser = 128
 
-// endUser is the id of the caller's own user. It is opaque, so that a hash of a long one does what it is for.
-func endUser(t *router.Translated) string {
+// EndUser is the id of the caller's own user in either dialect of OpenAI's. It is opaque, so that a hash of a long one does what it
+// is for.
+func EndUser(t *router.Translated) string {
 	if len(t.EndUser) <= maxEndUser {
 		return t.EndUser
 	}
@@ -132,19 +137,12 @@ func endUser(t *router.Translated) string {
 
 // effort is how much the model is to reason. A budget of tokens is told as the nearest effort.
 func effort(t *router.Translated) string {
-	if t.Effort != "" || t.Budget == nil {
+	if t.Effort != "" {
 		return t.Effort
 	}
-	word := "high"
-	switch n := *t.Budget; {
-	case n < 0: // as the model likes
-		return ""
-	case n == 0:
-		return "none"
-	case n < 2048:
-		word = "low"
-	case n < 12288:
-		word = "medium"
+	word := t.EffortNear()
+	if word == "" || word == "none" {
+		return word
 	}
 	t.Warn("reasoning_effort", "a budget of tokens is sent as the effort "+word)
 	return word
@@ -157,7 +155,7 @@ func encodeTools(t *router.Translated, out *chatRequest) error {
 	}
 	for _, tool := range t.Tools {
 		f := chatFunction{Name: tool.Name, Description: tool.Description, Parameters: tool.Schema, Strict: tool.Strict}
-		if f.Strict != nil && *f.Strict && !strictable(tool.Schema) {
+		if f.Strict != nil && *f.Strict && !Strictable(tool.Schema) {
 			f.Strict = new(bool)
 			t.Warnings = append(t.Warnings, tool.Field+": not strict, "+t.Model.Name+" cannot hold arguments to this schema")
 		}

@@ -228,7 +228,7 @@ func TestStrictable(t *testing.T) {
 		`{"type":"object","additionalProperties":false,"anyOf":[]}`:                                                                               false,
 		``: false,
 	} {
-		if got := strictable(json.RawMessage(schema)); got != want {
+		if got := Strictable(json.RawMessage(schema)); got != want {
 			t.Errorf("%s: %t", schema, got)
 		}
 	}
@@ -248,7 +248,7 @@ func TestEfforts(t *testing.T) {
 
 func TestLongEndUser(t *testing.T) {
 	tr, _ := router.Translate(leg(&router.Request{EndUser: strings.Repeat("u", 129)}))
-	if got := endUser(tr); len(got) != 64 || len(tr.Warnings) != 1 {
+	if got := EndUser(tr); len(got) != 64 || len(tr.Warnings) != 1 {
 		t.Errorf("%q %q", got, tr.Warnings)
 	}
 }
@@ -288,5 +288,19 @@ func TestFailedResults(t *testing.T) {
 		if want := `{"role":"tool","tool_call_id":"c","content":` + tt.want + `}`; err != nil || len(warnings) != 1 || !bytes.Contains(body, []byte(want)) {
 			t.Errorf("%s %q %v", body, warnings, err)
 		}
+	}
+}
+
+// A remembered turn whose calls the caller has changed is written from its parts, and what was thought is missed aloud, once.
+func TestChangedTurns(t *testing.T) {
+	turns := append(answered(router.Part{Kind: router.KindResult, ID: "a"}), answered(router.Part{Kind: router.KindResult, ID: "b"})...)
+	turns[0].Field = "messages[0]"
+	c := leg(&router.Request{Messages: turns})
+	c.Turn = func(string) []byte {
+		return []byte(`{"role":"assistant","content":"","reasoning_content":"THOUGHT","tool_calls":[{"id":"a"},{"id":"b"}]}`)
+	}
+	body, warnings, err := encode(c)
+	if err != nil || bytes.Contains(body, []byte("THOUGHT")) || len(warnings) != 1 || !strings.HasPrefix(warnings[0], "messages[0]: what the model thought is left out") {
+		t.Errorf("%s %q %v", body, warnings, err)
 	}
 }

@@ -3,9 +3,11 @@ package openai
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 
 	"github.com/tidwall/gjson"
 
+	"waybill/ledger"
 	"waybill/router"
 )
 
@@ -39,11 +41,33 @@ func encodeFormat(t *router.Translated) *chatFormat {
 	if !named(out.Name) {
 		out.Name = "answer"
 	}
-	if out.Strict = f.Strict == nil || *f.Strict; out.Strict && !strictable(f.Schema) {
+	if out.Strict = f.Strict == nil || *f.Strict; out.Strict && !Strictable(f.Schema) {
 		out.Strict = false
 		t.Warn("response_format", "not strict, "+t.Model.Name+" cannot hold an answer to this schema")
 	}
 	return &chatFormat{"json_schema", &out}
+}
+
+// AskForJSON adds the instruction to answer in JSON for a caller of another provider's dialect who wants just any JSON and does
+// not say so in words: OpenAI refuses a request for it, in either of its dialects, that does not have the word.
+func AskForJSON(t *router.Translated) {
+	own := t.Dialect == ledger.DialectOpenAIChat || t.Dialect == ledger.DialectOpenAIResponses
+	if t.Format.Kind != router.FormatJSON || own || mentionsJSON(t) {
+		return
+	}
+	t.System = append(slices.Clone(t.System), router.Text("Answer in JSON."))
+	t.Warn("response_format", "the instruction to answer in JSON was added, without which OpenAI refuses")
+}
+
+func mentionsJSON(t *router.Translated) bool {
+	for _, m := range append([]router.Message{{Parts: t.System}}, t.Messages...) {
+		for _, p := range m.Parts {
+			if p.Kind == router.KindText && strings.Contains(strings.ToLower(p.Text), "json") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // strictWords are the keywords that a strict schema can have:
@@ -54,9 +78,9 @@ var strictWords = []string{
 	"pattern", "format", "multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
 }
 
-// strictable tells whether a schema is one that OpenAI can hold an answer to: an object whose members are all required
+// Strictable tells whether a schema is one that OpenAI can hold an answer to: an object whose members are all required
 // and no others allowed, at every level.
-func strictable(schema json.RawMessage) bool {
+func Strictable(schema json.RawMessage) bool {
 	root := gjson.ParseBytes(schema)
 	return root.Get("type").Str == "object" && !root.Get("anyOf").Exists() && strict(root)
 }

@@ -58,6 +58,7 @@ type writing struct {
 	t          *router.Translated
 	out        []json.RawMessage
 	thoughtful bool // thoughts were left out, and the caller has been told
+	changed    bool // likewise of a remembered turn that the caller has changed
 	failed     bool // likewise of failures of tools
 	detailed   bool // likewise of the detail of files
 }
@@ -172,9 +173,15 @@ func (w *writing) failure(p router.Part, content any) any {
 // assistant writes what the model said: as its provider said it where that is remembered and the caller's turn has all of its
 // calls, else without its thoughts.
 func (w *writing) assistant(m router.Message) error {
-	if turn := w.t.Remembered(m); turn != nil && m.Calls(router.Strings(gjson.GetBytes(turn, "tool_calls.#.id"))) {
-		w.out = append(w.out, turn)
-		return nil
+	if turn := w.t.Remembered(m); turn != nil {
+		if m.Calls(router.Strings(gjson.GetBytes(turn, "tool_calls.#.id"))) {
+			w.out = append(w.out, turn)
+			return nil
+		}
+		if !w.changed {
+			w.changed = true
+			w.t.Warnings = append(w.t.Warnings, m.Field+": what the model thought is left out, since the calls that it led to have changed")
+		}
 	}
 	out := chatMessage{Role: "assistant"}
 	said := make([]router.Part, 0, len(m.Parts))

@@ -85,34 +85,19 @@ func (d *embedDecoder) vectors(data gjson.Result, steps []router.Chunk) (_ []rou
 }
 
 // vectorOf reads a list of numbers, or base64 of little-endian float32.
-func vectorOf(v gjson.Result) (vector []float32, err error) {
-	if v.Type == gjson.String {
-		b, err := base64.StdEncoding.DecodeString(v.Str)
-		if err != nil || len(b)%4 != 0 {
-			return nil, errors.New("a vector of the answer is not base64 of float32")
-		}
-		vector = make([]float32, 0, len(b)/4)
-		for ; len(b) > 0; b = b[4:] {
-			vector = append(vector, math.Float32frombits(binary.LittleEndian.Uint32(b)))
-		}
-	} else {
-		v.ForEach(func(_, n gjson.Result) bool {
-			if n.Type != gjson.Number {
-				err = errors.New("a vector of the answer has something else than numbers")
-			}
-			vector = append(vector, float32(n.Num))
-			return err == nil
-		})
+func vectorOf(v gjson.Result) ([]float32, error) {
+	if v.Type != gjson.String {
+		return router.VectorOf(v)
 	}
-	for _, f := range vector {
-		if math.IsNaN(float64(f)) || math.IsInf(float64(f), 0) {
-			return nil, errors.New("a vector of the answer is not finite")
-		}
+	b, err := base64.StdEncoding.DecodeString(v.Str)
+	if err != nil || len(b)%4 != 0 {
+		return nil, errors.New("a vector of the answer is not base64 of float32")
 	}
-	if err == nil && len(vector) == 0 {
-		err = errors.New("a vector of the answer is empty")
+	vector := make([]float32, 0, len(b)/4)
+	for ; len(b) > 0; b = b[4:] {
+		vector = append(vector, math.Float32frombits(binary.LittleEndian.Uint32(b)))
 	}
-	return vector, err
+	return vector, router.CheckVector(vector)
 }
 
 // Whole tells whether the vectors have been read.

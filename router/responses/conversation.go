@@ -7,6 +7,7 @@ import (
 
 	"waybill/ledger"
 	"waybill/router"
+	"waybill/router/openai"
 )
 
 // list writes a JSON list, entry by entry.
@@ -43,8 +44,9 @@ func (e *encoding) conversation() error {
 	return nil
 }
 
-// instructions is the system text. OpenAI gives JSON only to a request that has the word in it.
+// instructions is the system text.
 func (e *encoding) instructions() (string, error) {
+	openai.AskForJSON(e.Translated)
 	var texts []string
 	for _, p := range e.System {
 		if p.Kind != router.KindText {
@@ -54,22 +56,7 @@ func (e *encoding) instructions() (string, error) {
 			texts = append(texts, p.Text)
 		}
 	}
-	if e.Format.Kind == router.FormatJSON && e.Dialect != ledger.DialectOpenAIChat && !e.mentionsJSON() {
-		texts = append(texts, "Answer in JSON.")
-		e.Warn("response_format", "the instruction to answer in JSON was added, without which OpenAI refuses")
-	}
 	return strings.Join(texts, paragraph), nil
-}
-
-func (e *encoding) mentionsJSON() bool {
-	for _, m := range append([]router.Message{{Parts: e.System}}, e.Messages...) {
-		for _, p := range m.Parts {
-			if p.Kind == router.KindText && strings.Contains(strings.ToLower(p.Text), "json") {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // turn writes one turn as items: as the provider said it, where that is remembered and the caller's turn has all of its calls.
@@ -83,6 +70,9 @@ func (e *encoding) turn(input *list, m router.Message) error {
 			input.add(it.Raw)
 		}
 		return nil
+	}
+	if said.Exists() {
+		e.warnOnce(m.Field, "what the model thought is left out, since the calls that it led to have changed")
 	}
 	content := &list{} // of the message being written
 	flush := func() {

@@ -9,9 +9,6 @@ import (
 	"waybill/router"
 )
 
-// maxModel bounds a model's name, in bytes.
-const maxModel = 256
-
 // decoding is one request being read.
 type decoding struct {
 	req          *router.Request
@@ -29,10 +26,7 @@ func (d *decoding) field(name string, v gjson.Result) (fault *router.FieldError)
 	r := d.req
 	switch name {
 	case "model":
-		r.Model, fault = router.StringField(name, v)
-		if len(r.Model) > maxModel {
-			fault = &router.FieldError{Field: name, Reason: fmt.Sprintf("is longer than %d bytes", maxModel)}
-		}
+		r.Model, fault = router.ModelField(v)
 	case "input":
 		fault = d.input(v)
 	case "instructions":

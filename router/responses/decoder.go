@@ -76,6 +76,7 @@ func (d *decoder) Frame(data []byte, steps []router.Chunk) ([]router.Chunk, erro
 		}
 		return steps, io.EOF
 	case "response.failed":
+		d.readUsage(doc.Get("response.usage"))
 		return steps, failed(doc.Get("response"))
 	case "error":
 		return steps, openai.Refusal(0, doc)

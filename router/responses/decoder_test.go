@@ -372,3 +372,23 @@ func TestForwardedItemsAreNotKept(t *testing.T) {
 		}
 	}
 }
+
+// What an answer cost that failed is known all the same.
+func TestUsageOfFailures(t *testing.T) {
+	const failed = `{"id":"r","object":"response","status":"failed","error":{"code":"server_error","message":"m"},"usage":{"input_tokens":1000,"output_tokens":700}}`
+	want := ledger.Usage{Input: 1000, Output: 700}
+	var d decoder
+	if _, err := d.Frame([]byte(`{"type":"response.failed","response":`+failed+`}`), nil); err == nil {
+		t.Error("a failed stream is whole")
+	}
+	if u, final := d.Usage(); u != want || !final {
+		t.Errorf("%+v %t", u, final)
+	}
+	d = decoder{}
+	if _, err := d.Body([]byte(failed), nil); err == nil {
+		t.Error("a failed answer is whole")
+	}
+	if u, final := d.Usage(); u != want || !final {
+		t.Errorf("%+v %t", u, final)
+	}
+}

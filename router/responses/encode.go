@@ -2,8 +2,6 @@ package responses
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"slices"
 	"strconv"
 
@@ -11,6 +9,7 @@ import (
 
 	"waybill/ledger"
 	"waybill/router"
+	"waybill/router/openai"
 )
 
 // tiers are the other dialects' words for OpenAI's service tiers.
@@ -131,7 +130,7 @@ func (e *encoding) controls() error {
 		e.w.String("service_tier", tier)
 	}
 	if e.EndUser != "" {
-		e.w.String("safety_identifier", e.endUser())
+		e.w.String("safety_identifier", openai.EndUser(e.Translated))
 	}
 	if e.Stream {
 		e.w.Raw("stream", "true")
@@ -143,41 +142,14 @@ func (e *encoding) controls() error {
 	return nil
 }
 
-// maxEndUser bounds a safety_identifier, in bytes.
-const maxEndUser = 128
-
-func (e *encoding) endUser() string {
-	if len(e.EndUser) <= maxEndUser {
-		return e.EndUser
-	}
-	e.Warn("user", "sent as its SHA-256, it is longer than 128 bytes")
-	sum := sha256.Sum256([]byte(e.EndUser))
-	return hex.EncodeToString(sum[:])
-}
-
 func float(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
-
-// Bounds between the efforts, in tokens of a budget.
-const (
-	lowBudget    = 2048
-	mediumBudget = 12_288
-)
 
 // reasoning writes the effort, and asks for summaries if the caller wants to read them.
 func (e *encoding) reasoning() {
 	effort := e.Effort
-	if budget := e.Budget; effort == "" && budget != nil && *budget >= 0 {
-		switch {
-		case *budget == 0:
-			effort = "none"
-		case *budget < lowBudget:
-			effort = "low"
-		case *budget < mediumBudget:
-			effort = "medium"
-		default:
-			effort = "high"
-		}
-		e.Warn("reasoning_effort", "a budget of "+strconv.FormatInt(*budget, 10)+" tokens became the effort "+effort+", which is near it")
+	if near := e.EffortNear(); effort == "" && near != "" {
+		effort = near
+		e.Warn("reasoning_effort", "a budget of "+strconv.FormatInt(*e.Budget, 10)+" tokens became the effort "+effort+", which is near it")
 	}
 	o := router.NewObject(64)
 	if effort != "" {
@@ -221,11 +193,11 @@ func (e *encoding) schema() string {
 		o.String("description", f.Description)
 	}
 	o.Raw("schema", string(f.Schema))
-	switch openai := e.Dialect == ledger.DialectOpenAIChat; {
-	case f.Strict != nil && (openai || !*f.Strict):
+	switch chat := e.Dialect == ledger.DialectOpenAIChat; {
+	case f.Strict != nil && (chat || !*f.Strict):
 		o.Raw("strict", strconv.FormatBool(*f.Strict))
-	case openai:
-	case closed(string(f.Schema)):
+	case chat:
+	case openai.Strictable(f.Schema):
 		o.Raw("strict", "true")
 	default:
 		e.Warn("response_format", "the model follows the schema as well as it can: OpenAI enforces only one whose objects forbid additionalProperties and require every property")

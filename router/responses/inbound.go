@@ -19,6 +19,7 @@ var names = map[string]string{
 	"response_format":       "text.format",
 	"max_completion_tokens": "max_output_tokens",
 	"reasoning_effort":      "reasoning.effort",
+	"thoughts":              "reasoning.summary",
 	"user":                  "safety_identifier",
 	"verbosity":             "text.verbosity",
 }

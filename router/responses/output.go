@@ -21,6 +21,7 @@ func (d *decoder) Body(body []byte, steps []router.Chunk) ([]router.Chunk, error
 	status := doc.Get("status").Str
 	switch {
 	case status == "failed":
+		d.readUsage(doc.Get("usage")) // what was made of it is billed
 		return steps, failed(doc)
 	case router.Given(doc, "error"):
 		return steps, openai.Refusal(0, doc)

@@ -1,10 +1,12 @@
 package responses
 
 import (
+	"encoding/json"
 	"strconv"
 
 	"waybill/ledger"
 	"waybill/router"
+	"waybill/router/openai"
 )
 
 // nothing is the schema of a function without arguments.
@@ -55,7 +57,7 @@ func (e *encoding) function(t router.Tool) []byte {
 	}
 	o.Raw("parameters", schema)
 	strict := t.Strict != nil && *t.Strict
-	if strict && e.Dialect != ledger.DialectOpenAIChat && !closed(schema) {
+	if strict && e.Dialect != ledger.DialectOpenAIChat && !openai.Strictable(json.RawMessage(schema)) {
 		strict = false
 		e.Warnings = append(e.Warnings, t.Field+": not strict, "+e.Model.Name+" cannot hold arguments to this schema")
 	}

@@ -351,7 +351,7 @@ func (geminiClient) Field(name string) string {
 		"stop": "generationConfig.stopSequences", "n": "generationConfig.candidateCount", "temperature": "generationConfig.temperature",
 		"top_p": "generationConfig.topP", "top_k": "generationConfig.topK", "seed": "generationConfig.seed",
 		"frequency_penalty": "generationConfig.frequencyPenalty", "tool_choice": "toolConfig", "service_tier": "serviceTier",
-		"reasoning_effort": "generationConfig.thinkingConfig", "unheard_of": "unheardOf", "budget": "generationConfig.thinkingConfig", "parallel_tool_calls": "toolConfig", "max_completion_tokens": "generationConfig.maxOutputTokens"}
+		"reasoning_effort": "generationConfig.thinkingConfig", "unheard_of": "unheardOf", "budget": "generationConfig.thinkingConfig", "thoughts": "generationConfig.thinkingConfig.includeThoughts", "parallel_tool_calls": "toolConfig", "max_completion_tokens": "generationConfig.maxOutputTokens"}
 	if word, ok := words[name]; ok {
 		return word
 	}

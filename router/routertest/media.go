@@ -34,11 +34,16 @@ var structures = []Scenario{
 			ends(s, r, "stop")
 		}},
 	{Name: "JSON object", Feature: "Answers in any JSON", Ask: Ask{System: "Answer in JSON.", Turns: user(question), JSON: true},
-		Outcome: to(Outcome{Approximate, "response_format", "an instruction stands in for it"}, messages), Check: func(s *Session, r *Reply) {
-			if s.Up.Dialect() != messages && canonical(r.Text())[0] != '{' {
-				s.Errorf("the text is no JSON object: %s", r.Text())
-			}
-		}},
+		Outcome: to(Outcome{Approximate, "response_format", "an instruction stands in for it"}, messages), Check: isObject},
+	{Name: "JSON object, without the word that OpenAI wants", Ask: Ask{Turns: user(question), JSON: true}, For: func(p Pair) bool { return p.In.Dialect() == gemini },
+		Outcome: to(Outcome{Verdict: Approximate, Field: "response_format"}, messages, chat, responses), Check: isObject},
+}
+
+func isObject(s *Session, r *Reply) {
+	s.Helper()
+	if s.Up.Dialect() != messages && canonical(r.Text())[0] != '{' {
+		s.Errorf("the text is no JSON object: %s", r.Text())
+	}
 }
 
 // pixel is a PNG of one pixel, paper a PDF of nothing.

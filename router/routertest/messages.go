@@ -344,6 +344,8 @@ func (messagesClient) Field(name string) string {
 		return "tool_choice"
 	case "budget":
 		return "thinking"
+	case "thoughts":
+		return "thinking.display"
 	case "max_completion_tokens":
 		return "max_tokens"
 	}

@@ -263,7 +263,7 @@ func (responsesClient) Fault(status int, body []byte) (*Fault, error) {
 func (responsesClient) Type(int) string { return "" }
 
 func (responsesClient) Field(name string) string {
-	words := map[string]string{"media": "input", "messages": "input", "results": "input", "response_format": "text", "reasoning_effort": "reasoning",
+	words := map[string]string{"media": "input", "messages": "input", "results": "input", "response_format": "text", "reasoning_effort": "reasoning", "thoughts": "reasoning.summary",
 		"max_completion_tokens": "max_output_tokens", "verbosity": "text.verbosity"}
 	if word, ok := words[name]; ok {
 		return word
