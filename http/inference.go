@@ -72,6 +72,11 @@ func (s *Server) infer(d door, c *call, w http.ResponseWriter) {
 		s.refuse(w, in, c.id, router.Failure{Status: http.StatusServiceUnavailable, Code: "not_ready", RetryAfter: time.Second, Message: "the node is not ready: " + err.Error()})
 		return
 	}
+	m := s.meter(c, w, d.dialect)
+	if f := m.request(); f != nil {
+		s.refuse(w, in, c.id, *f)
+		return
+	}
 	body, taken, f := s.body(w, c.r, s.o.Limits.MaxBody)
 	if f != nil {
 		s.refuse(w, in, c.id, *f)
@@ -90,9 +95,14 @@ func (s *Server) infer(d door, c *call, w http.ResponseWriter) {
 		s.refuse(w, in, c.id, *router.FailureOf(err))
 		return
 	}
+	if f := m.reserve(q); f != nil {
+		s.refuse(w, in, c.id, *f)
+		return
+	}
+	defer m.release()
 	defer s.resolve(c)
 	k := &sink{w: w, control: http.NewResponseController(w), patient: s.o.Limits.WriteTimeout, stream: q.Stream, array: q.Array}
-	if f := s.o.Dispatcher.Do(c, router.Task{ID: c.id, By: by, Org: c.key.Org, Key: c.key.ID, Request: q, Inbound: in}, k); f != nil {
+	if f := s.o.Dispatcher.Do(c, router.Task{ID: c.id, By: by, Org: c.key.Org, Key: c.key.ID, Request: q, Inbound: in, Settled: m.settled}, k); f != nil {
 		s.refuse(w, in, c.id, *f)
 	}
 }

@@ -22,6 +22,7 @@ type Server struct {
 	mux     *mux.Router
 	bodies  *budget
 	metrics *metrics
+	limiter *limiter
 	openapi []byte
 
 	calls   calls
@@ -39,7 +40,7 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	o.Limits = o.Limits.withDefaults()
-	s := &Server{o: o, bodies: newBudget(o.Limits.MaxBodies), closing: make(chan struct{})}
+	s := &Server{o: o, bodies: newBudget(o.Limits.MaxBodies), limiter: newLimiter(), closing: make(chan struct{})}
 	s.calls.idle = make(chan struct{}, 1)
 	s.metrics = newMetrics(s)
 	table := routes()

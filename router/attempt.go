@@ -363,6 +363,9 @@ func (a *attempt) settle(e *UpstreamError) (*ledger.RequestSettled, *Failure) {
 	if err != nil {
 		return nil, FailureOf(err)
 	}
+	if told := a.task.Settled; told != nil {
+		told(usage)
+	}
 	return rec.Records[len(rec.Records)-1].Event.(*ledger.RequestSettled), nil
 }
 
