@@ -40,6 +40,28 @@ func (b By) once(scope string) []Cause {
 // within is By for the later commands of a request, whose cause was used up by its admission.
 func (b By) within() By { return By{Actor: b.Actor, Cause: b.Cause} }
 
+// link joins what waybill adds to a caller's key for a cause of its own. Callers' keys are ASCII, so that none of them is such
+// a cause.
+const link = "§"
+
+// After is By for calling once more under the caller's key, now that a request under it was voided. That cause is as binding
+// as the key: of those who call again at once, one is admitted.
+func (b By) After(request string) By {
+	key, _, _ := strings.Cut(b.Cause, link)
+	return By{b.Actor, key + link + request, b.Input}
+}
+
+// voiding is By for the voiding of a request, whose own cause was used up by its admission. Under a caller's key it has one of its
+// own, so that to void the request once more tells that it was.
+func (b By) voiding(request string) By {
+	if b.Input == "" {
+		return b
+	}
+	by := b.After(request)
+	by.Cause += link + "void"
+	return by
+}
+
 // recorded is the cause as the command's events carry it: the key and, after a space, the digest of what was asked under
 // it, if the key is the caller's own. The log then tells by itself what each key was used for.
 func (b By) recorded() string {

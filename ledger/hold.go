@@ -21,6 +21,12 @@ type Demand struct {
 	Gratis      bool   // the provider takes nothing for the call, as for a count of tokens: neither does waybill
 }
 
+// MaxOutput bounds an output cap, in tokens: more than any model puts out.
+const MaxOutput = maxTokens
+
+// ValidTier tells whether a word can be a service tier.
+func ValidTier(word string) bool { return word == "" || validID(strings.ToLower(word)) }
+
 // maxAnswers bounds the answers of one call; no provider gives more than 128.
 const maxAnswers = 1024
 
@@ -35,7 +41,7 @@ func (dm Demand) validate() error {
 		return refuse(CodeInvalid, "an output of at least %d tokens: not negative and at most %d", dm.Floor, int64(maxTokens))
 	case dm.Answers < 0 || dm.Answers > maxAnswers:
 		return refuse(CodeInvalid, "%d answers: not negative and at most %d", dm.Answers, maxAnswers)
-	case dm.ServiceTier != "" && !validID(strings.ToLower(dm.ServiceTier)):
+	case !ValidTier(dm.ServiceTier):
 		return refuse(CodeInvalid, "service tier %q: a word such as flex or priority", dm.ServiceTier)
 	}
 	return nil

@@ -49,7 +49,8 @@ type Settle struct {
 	FirstByte   int64  // nanoseconds from admission to the first content
 }
 
-// Void resolves a request of which nothing was used: the whole hold returns.
+// Void resolves a request of which nothing was used: the whole hold returns, and so does the Idempotency-Key that it was admitted
+// under, for By.After.
 type Void struct {
 	Who        By
 	Org        string
@@ -198,8 +199,8 @@ func (d *Draft) absorbed(h *Hold, attempts []Attempt) Nano {
 }
 
 func (c Void) Stream() string { return c.Org }
-func (c Void) By() By         { return c.Who.within() }
-func (c Void) Once() []Cause  { return nil }
+func (c Void) By() By         { return c.Who.voiding(c.Request) }
+func (c Void) Once() []Cause  { return c.By().once(c.Org) }
 func (c Void) decide(d *Draft, _ Instant) ([]Event, error) {
 	h, err := d.openHold(c.Org, c.Request)
 	if err != nil {

@@ -118,14 +118,11 @@ func (a *attempt) call() (done bool, failure *Failure) {
 	a.await()
 	err := a.open()
 	if unfit, ok := errors.AsType[*FieldError](err); ok {
-		a.skip("unsupported: " + cutTo(unfit.Field, 64))
-		if a.unfit == nil {
-			a.unfit = unfit
-		}
+		a.mismatch(a.on, a.leg.N, unfit)
 		return false, nil
 	}
 	if _, ok := errors.AsType[*UpstreamError](err); err != nil && !ok { // it arose here, before anything was sent
-		a.skip("unwritten")
+		a.attempts = append(a.attempts, ledger.Attempt{N: a.leg.N, Choice: a.on.choice(), Outcome: ledger.Skipped, Reason: "unwritten"})
 		a.unwritten = err
 		return false, nil
 	}
@@ -165,6 +162,7 @@ func (a *attempt) open() error {
 			return err
 		}
 	}
+	a.dialect = dialect
 	c := Call{
 		Request: q, Attempt: a.name(), Model: *a.on.Model, Quirks: provider.Quirks,
 		BaseURL: base, Secret: a.secret,
@@ -175,15 +173,10 @@ func (a *attempt) open() error {
 		a.reply = nil
 		return err
 	}
-	a.dialect, a.translates = dialect, !c.Own(dialect)
+	a.translates = !c.Own(dialect)
 	a.writer = a.task.Inbound.Writer(q, Head{Request: a.task.ID, Model: a.on.Model.Name, Created: a.run.started.Unix(),
 		Input: estimate(q, a.leg, 0).Input}, dialect)
 	return nil
-}
-
-// skip passes over a leg that cannot carry the request.
-func (a *attempt) skip(reason string) {
-	a.attempts = append(a.attempts, ledger.Attempt{N: a.leg.N, Choice: a.on.choice(), Outcome: ledger.Skipped, Reason: reason})
 }
 
 // unary reads the steps of an answer, settles it, and only then shows it.
@@ -292,7 +285,7 @@ func (a *attempt) fall(err error) (done bool, failure *Failure) {
 		return true, a.breakOff(e)
 	}
 	a.record(ledger.Failed, e)
-	a.last, a.lastLeg = e, a.on
+	a.last, a.lastLeg, a.lastDialect = e, a.on, a.dialect
 	a.said = plain(e.words(), a.secret, maxMessage)
 	switch {
 	case a.left():

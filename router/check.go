@@ -6,7 +6,30 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"waybill/ledger"
 )
+
+// check refuses what the ledger would refuse without naming the caller's field.
+func (r *Request) check() *FieldError {
+	switch {
+	case r.OutputCap > ledger.MaxOutput:
+		return &FieldError{r.Name("max_completion_tokens"), fmt.Sprintf("must be at most %d", int64(ledger.MaxOutput))}
+	case !ledger.ValidTier(r.ServiceTier):
+		return &FieldError{r.Name("service_tier"), fmt.Sprintf("%.64q is no service tier: a word such as flex or priority", r.ServiceTier)}
+	}
+	return nil
+}
+
+// excess refuses an output cap above the most that a leg's model puts out, as its provider does: on platform capacity the hold for it would come
+// first, and be refused for want of money. On a credential of the org's own, where a header may lift the bound, the provider has the word.
+func excess(r *Request, leg Leg) *FieldError {
+	m := leg.Model
+	if r.Endpoint != EndpointChat || leg.Credential.Kind() != ledger.Platform || m.MaxOutput <= 0 || r.OutputCap <= m.MaxOutput {
+		return nil
+	}
+	return &FieldError{r.Name("max_completion_tokens"), fmt.Sprintf("is %d, and %s puts out at most %d tokens", r.OutputCap, m.Name, m.MaxOutput)}
+}
 
 // sound refuses, by the caller's own field, what no provider takes. Left to the provider it would be refused as a field of
 // a body that the caller has never seen.

@@ -26,6 +26,8 @@ type UpstreamError struct {
 	Class      Class
 	Status     int           // the upstream's HTTP status, 0 if there was none
 	Code       string        // the provider's own code
+	Field      string        // the field of what was sent that is at fault, where the provider names one
+	TooLong    bool          // the input is longer than the model takes
 	Message    string        // the provider's own text, cut to a bounded length, secrets removed
 	RetryAfter time.Duration // the provider's hint, 0 if none
 	Provoked   bool          // what was asked may have brought it about: it is no sign of how the upstream does

@@ -71,7 +71,7 @@ func presentable(e *UpstreamError, status int, secret string) *UpstreamError {
 	if e.Status == 0 {
 		e.Status = status
 	}
-	e.Code = plain(e.Code, secret, maxWord)
+	e.Code, e.Field = plain(e.Code, secret, maxWord), plain(e.Field, secret, maxWord)
 	e.Message = plain(e.Message, secret, maxMessage)
 	return e
 }

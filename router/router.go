@@ -59,6 +59,9 @@ func (d *Dispatcher) Do(ctx context.Context, t Task, sink Sink) *Failure {
 }
 
 func (r *run) do() *Failure {
+	if fault := r.task.Request.check(); fault != nil {
+		return FailureOf(fault)
+	}
 	if err := r.route(); err != nil {
 		return FailureOf(err)
 	}
@@ -113,6 +116,10 @@ func (r *run) try(leg Leg) (done bool, failure *Failure) {
 	if r.client.Err() != nil {
 		return true, r.end(callerLeft(), clientGone)
 	}
+	if unfit := excess(r.task.Request, leg); unfit != nil {
+		r.mismatch(leg, 0, unfit)
+		return false, nil
+	}
 	trial, ok := r.d.Health.Allow(leg.choice(), r.d.Now())
 	if !ok {
 		r.pass(leg, "breaker_open")
@@ -145,15 +152,10 @@ func (r *run) admit(leg Leg) error {
 	q := r.task.Request
 	demand := demandOf(q, leg, r.past.size(leg.choice()))
 	if !r.admitted {
-		rec, err := r.d.Books.Execute(r.client, ledger.Admit{Who: r.task.By, Org: r.task.Org, Key: r.task.Key, Request: r.task.ID,
+		e, err := r.once(ledger.Admit{Who: r.task.By, Org: r.task.Org, Key: r.task.Key, Request: r.task.ID,
 			Lane: r.decision.Lane, Dialect: q.Dialect, Asked: r.asked(), Streamed: q.Stream, Inputs: r.inputs, Demand: demand})
 		if err != nil {
 			return err
-		}
-		e := rec.Records[len(rec.Records)-1].Event.(*ledger.RequestAdmitted)
-		if rec.Repeated {
-			return &ledger.Error{Code: ledger.CodeRepeated, Of: e.Request, Message: "this Idempotency-Key was used by request " + e.Request +
-				": its answer is not kept, its trace is at GET /api/v1/orgs/" + r.task.Org + "/requests/" + e.Request}
 		}
 		r.admitted, r.leg = true, e.Leg
 		return nil

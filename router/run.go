@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,11 +35,21 @@ type run struct {
 	last      *UpstreamError // how the last call failed
 	said      string         // about it, by the upstream, the network or waybill
 	lastLeg   Leg            // which leg that was
+
+	lastDialect ledger.Dialect // that it was made in; empty if it was not
 }
 
 // pass notes a leg for which no call was made.
 func (r *run) pass(leg Leg, reason string) {
 	r.attempts = append(r.attempts, ledger.Attempt{Choice: leg.choice(), Outcome: ledger.Skipped, Reason: reason})
+}
+
+// mismatch passes over a leg that cannot carry the request. N is 0 if it was not admitted.
+func (r *run) mismatch(leg Leg, n int, unfit *FieldError) {
+	r.attempts = append(r.attempts, ledger.Attempt{N: n, Choice: leg.choice(), Outcome: ledger.Skipped, Reason: "unsupported: " + cutTo(unfit.Field, 64)})
+	if r.unfit == nil {
+		r.unfit = unfit
+	}
 }
 
 // tried tells the attempts in a sentence, for an error's text.
@@ -64,13 +75,38 @@ func (r *run) upstreamFailed() *Failure {
 		if status < 400 || status > 499 {
 			status = http.StatusBadRequest
 		}
-		return &Failure{Status: status, Code: "invalid", Message: r.lastLeg.Model.Name + " refused the request: " + r.said}
+		code, field := r.named()
+		return &Failure{Status: status, Code: code, Field: field, Message: r.lastLeg.Model.Name + " refused the request: " + r.said}
 	case ClassNotFound:
 		return &Failure{Status: http.StatusNotFound, Code: string(ledger.CodeUnknownModel), Message: r.lastLeg.Model.Name + " is unknown to its provider: " + r.said, Field: "model"}
 	case ClassRateLimited:
 		return &Failure{Status: http.StatusTooManyRequests, Code: "rate_limited", RetryAfter: max(e.RetryAfter, time.Second), Message: "the upstream asks to slow down: " + r.tried() + ": " + r.said}
 	}
 	return &Failure{Status: http.StatusBadGateway, Code: "upstream_failed", Message: "no upstream answered: " + r.tried() + ": " + r.said}
+}
+
+// CodeTooLong is OpenAI's code for an input that is longer than the model takes, and waybill's in every dialect.
+const CodeTooLong = "context_length_exceeded"
+
+// named is the code and the field that a caller gets for what a provider has refused: the provider's own where they are
+// words of the caller's dialect.
+func (r *run) named() (code, field string) {
+	e, q := r.last, r.task.Request
+	code = string(ledger.CodeInvalid)
+	if r.lastDialect == q.Dialect {
+		field = e.Field
+	}
+	switch own := r.lastDialect == q.Dialect || openAI(r.lastDialect) && openAI(q.Dialect); {
+	case e.TooLong:
+		return CodeTooLong, cmp.Or(field, q.Name("messages"))
+	case own && e.Code != "" && e.Code != "invalid_request_error" && e.Code != "INVALID_ARGUMENT": // which say no more than the status
+		code = e.Code
+	}
+	return code, field
+}
+
+func openAI(d ledger.Dialect) bool {
+	return d == ledger.DialectOpenAIChat || d == ledger.DialectOpenAIResponses
 }
 
 // statuses are the HTTP statuses of the ledger's refusals.

@@ -113,6 +113,58 @@ func TestCauseOfRefused(t *testing.T) {
 	}
 }
 
+// TestVoidedAdmission: to void again what was voided under a caller's key tells that it was, to void what was settled is refused, and
+// the key admits once more, once.
+func TestVoidedAdmission(t *testing.T) {
+	ctx, o := context.Background(), Options{Dir: t.TempDir()}
+	s := newNode(t, o, "acme")
+	by := ledger.By{Actor: "key/k", Cause: "once", Input: "hello"}
+	do := func(c ledger.Command) ledger.Receipt {
+		t.Helper()
+		r, err := s.Execute(ctx, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	call := func(by ledger.By, request string) ledger.Admit {
+		a := admit("acme", request)
+		a.Who = by
+		return a
+	}
+	void := func(request string) ledger.Void { return ledger.Void{Who: by, Org: "acme", Request: request} }
+	do(call(by, "r1"))
+	if do(void("r1")).Repeated || !do(void("r1")).Repeated {
+		t.Error("the second voiding is not told from the first")
+	}
+	again := by.After("r1")
+	for i, a := range together(t, s, commanded(call(again, "r2"), call(again, "r3"))...) {
+		if a.err != nil || a.receipt.Repeated != (i == 1) || a.receipt.Records[0].Request() != "r2" {
+			t.Errorf("%d: %+v", i, a)
+		}
+	}
+	end := settle("acme", "r2")
+	end.Who = by
+	do(end)
+	if _, err := s.Execute(ctx, void("r2")); refusal(err) != ledger.CodeConflict {
+		t.Errorf("to void what was settled: %v", err)
+	}
+	s.Close()
+	s = reopen(t, o)
+	if !do(void("r1")).Repeated || !do(call(by, "r4")).Repeated || do(call(again.After("r2"), "r5")).Repeated {
+		t.Error("after a restart it is otherwise")
+	}
+	s.Close()
+	r, err := OpenReader(ctx, o.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if v, err := Verify(ctx, r, VerifyOptions{}); err != nil || len(v.Differences) > 0 {
+		t.Errorf("%+v %v", v, err)
+	}
+}
+
 func TestLabels(t *testing.T) {
 	ctx := context.Background()
 	o := Options{Dir: t.TempDir()}

@@ -27,6 +27,9 @@ var classes = map[string]router.Class{
 // invalid_request_error or rate_limit_error, and no field tells these from the others of that type.
 var unfunded = []string{"credit balance is too low", "api usage limits", "spend limit", "spending limit"}
 
+// tooLong is what the messages say of a prompt that the model has no room for. No field tells that error from others.
+const tooLong = "prompt is too long"
+
 // Refusal reads {"type":"error","error":{"type","message"}}. Status is 0 for an error inside a stream.
 func (d *decoder) Refusal(status int, body gjson.Result) *router.UpstreamError {
 	e := body.Get("error")
@@ -35,6 +38,7 @@ func (d *decoder) Refusal(status int, body gjson.Result) *router.UpstreamError {
 	if !ok {
 		class = router.ClassOf(status)
 	}
+	out.TooLong = class == router.ClassBadRequest && strings.Contains(strings.ToLower(out.Message), tooLong)
 	if out.Class = class; class == router.ClassBadRequest || class == router.ClassRateLimited {
 		message := strings.ToLower(out.Message)
 		for _, phrase := range unfunded {

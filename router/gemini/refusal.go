@@ -42,6 +42,9 @@ var unusable = map[string]bool{
 // unfunded are what the messages of a RESOURCE_EXHAUSTED say when the account may spend no more.
 var unfunded = []string{"spending cap", "spend cap", "spend limit", "credits are depleted"}
 
+// tooLong is what the messages say of a prompt that the model has no room for. No field tells that error from others.
+const tooLong = "exceeds the maximum number of tokens"
+
 // Refusal reads {"error":{"code","message","status","details":[…]}}, which some answers wrap into a list.
 // Status is 0 for an error inside a stream, where the body repeats it.
 func (d *decoder) Refusal(status int, body gjson.Result) *router.UpstreamError {
@@ -58,6 +61,7 @@ func (d *decoder) Refusal(status int, body gjson.Result) *router.UpstreamError {
 		class = router.ClassOf(status)
 	}
 	out.Class = class
+	out.TooLong = class == router.ClassBadRequest && strings.Contains(strings.ToLower(out.Message), tooLong)
 	e.Get("details").ForEach(func(_, detail gjson.Result) bool {
 		readDetail(out, detail)
 		return true
@@ -78,6 +82,9 @@ func (d *decoder) Refusal(status int, body gjson.Result) *router.UpstreamError {
 func readDetail(out *router.UpstreamError, detail gjson.Result) {
 	if reason := detail.Get("reason").String(); unusable[reason] || strings.HasPrefix(reason, "API_KEY_") {
 		out.Class, out.Code = router.ClassCredential, reason
+	}
+	if field := detail.Get("fieldViolations.0.field"); field.Type == gjson.String {
+		out.Field = field.Str
 	}
 	detail.Get("violations").ForEach(func(_, v gjson.Result) bool {
 		if strings.Contains(v.Get("quotaId").String(), "PerDay") {

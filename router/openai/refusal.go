@@ -67,7 +67,8 @@ func Refusal(status int, body gjson.Result) *router.UpstreamError {
 	if !ok {
 		class = router.ClassOf(status)
 	}
-	return &router.UpstreamError{Class: class, Code: cmp.Or(code, kind), Message: e.Get("message").String()}
+	return &router.UpstreamError{Class: class, Code: cmp.Or(code, kind), Field: e.Get("param").String(), TooLong: code == router.CodeTooLong,
+		Message: e.Get("message").String()}
 }
 
 // Refusal reads the error of a call or a stream.
