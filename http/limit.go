@@ -236,7 +236,7 @@ func (m *meter) show() {
 	}
 	h, now := m.w.Header(), m.s.o.Now()
 	for _, l := range []struct {
-		what   string
+		what  string
 		paces []pace
 	}{{"requests", m.requests}, {"tokens", m.tokens}} {
 		if len(l.paces) == 0 {

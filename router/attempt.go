@@ -281,6 +281,9 @@ func (a *attempt) fall(err error) (done bool, failure *Failure) {
 		a.observe()
 	}
 	a.trial.Report(e.sign(), a.d.Now())
+	if tell := a.d.Suspect; tell != nil && e.sign() == ClassCredential {
+		tell(a.on.Credential, e)
+	}
 	if usage, _ := a.used(); a.out.begun || a.left() && usage != (ledger.Usage{}) {
 		return true, a.breakOff(e)
 	}

@@ -28,6 +28,8 @@ type Quirks struct {
 	NoSchema bool `json:"no_schema,omitzero" yaml:"no_schema"`
 	// NoDone: a stream ends without an end mark.
 	NoDone bool `json:"no_done,omitzero" yaml:"no_done"`
+	// CheckPath is the path of the free call that shows whether a key is taken, where anybody may list the models.
+	CheckPath string `json:"check_path,omitzero" yaml:"check_path"`
 	// Drop names top-level fields that are refused and whose loss is bearable: they are left out with a warning.
 	Drop []string `json:"drop,omitempty" yaml:"drop"`
 }

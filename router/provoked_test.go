@@ -25,7 +25,7 @@ func (n *node) upstream(provider string, answer http.HandlerFunc) {
 }
 
 // unwritable is an upstream for which nothing can be written.
-type unwritable struct{}
+type unwritable struct{ router.Upstream }
 
 func (unwritable) Open(context.Context, router.Call) (router.Reply, error) {
 	return nil, errors.New("no such form")

@@ -24,6 +24,7 @@ type Dispatcher struct {
 	Policies  Policies
 	Sticky    Sticky
 	Retries   Retries
+	Suspect   func(*ledger.Credential, *UpstreamError) // told of a call that failed by its credential, and must not wait; nil: nobody is
 	Now       func() time.Time
 	Timeouts  Timeouts
 	// Stop ends the calls that are still open: each caller gets an error, each call is settled on an estimate.

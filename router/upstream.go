@@ -14,6 +14,8 @@ type Upstream interface {
 	// or with an *UpstreamError. A *FieldError means that this leg cannot carry the request; then nothing was
 	// sent. Cancelling ctx ends the call; if its cause is an *UpstreamError, that is how the call failed.
 	Open(ctx context.Context, c Call) (Reply, error)
+	// Listing is the free call that shows whether a secret is taken: a GET of the provider's models.
+	Listing(secret string) Envelope
 }
 
 // Call is one attempt, ready to be sent.

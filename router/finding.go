@@ -1,0 +1,120 @@
+package router
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"time"
+
+	"waybill/ledger"
+)
+
+// checkTime bounds the check of a credential.
+const checkTime = 10 * time.Second
+
+// Finding is what a check of a credential has found.
+type Finding struct {
+	Status  ledger.CheckStatus
+	Code    string // the provider's
+	Message string // for people; empty if the credential is taken
+}
+
+// Check asks a provider whether it takes a secret, by a call that costs nothing: the list of its models. What a list does
+// not show, such as an account without money, only calls find out. Base is where calls with the secret go, if not to the
+// provider's own address.
+func (d *Dispatcher) Check(ctx context.Context, provider, base, secret string) Finding {
+	p, ok := d.Providers[provider]
+	base = cmp.Or(base, p.BaseURL)
+	if !ok || base == "" {
+		return Finding{Status: ledger.CheckUnreachable, Message: "provider " + provider + " is not configured, or has no address"}
+	}
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	err := p.list(ctx, d.Client, d.Upstreams[p.Dialects[0]].Listing(secret), base, secret)
+	if err == nil {
+		return Finding{Status: ledger.CheckOK}
+	}
+	return findingOf(err)
+}
+
+// list makes the call.
+func (p Provider) list(ctx context.Context, client *http.Client, e Envelope, base, secret string) *UpstreamError {
+	path := cmp.Or(p.Quirks.CheckPath, e.Path)
+	connected := false
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }})
+	req, err := http.NewRequestWithContext(traced, http.MethodGet, base+path, nil)
+	if err != nil {
+		return &UpstreamError{Class: ClassConnection, Err: errors.New("the address makes no call")} // which may hold what nobody should read
+	}
+	req.Header = http.Header{"Accept": {"application/json"}, "User-Agent": {"waybill"}}
+	for name, values := range e.Header {
+		req.Header[name] = values
+	}
+	p.Quirks.authenticate(req.Header, secret)
+	resp, err := client.Do(req)
+	if err != nil {
+		reason := "no connection stands"
+		if connected {
+			reason = "no answer came"
+		}
+		return &UpstreamError{Class: ClassConnection, Err: errors.New(reason)}
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxRefusal))
+	switch {
+	case resp.StatusCode == http.StatusOK:
+		return nil
+	case err != nil:
+		return &UpstreamError{Class: ClassConnection, Status: resp.StatusCode, Err: errors.New("the answer broke off")}
+	}
+	return refusal(e.Decoder, resp.StatusCode, resp.Header, body, secret)
+}
+
+// findingOf is what a failure says of the credential that it met.
+func findingOf(e *UpstreamError) Finding {
+	f := Finding{Status: ledger.CheckUnreachable, Code: codeOf(e.Code), Message: e.Error()}
+	switch {
+	case e.Class == ClassCredential && unfunded(e):
+		f.Status = ledger.CheckUnfunded
+	case e.Class == ClassCredential:
+		f.Status = ledger.CheckDead
+	case e.Class == ClassRateLimited:
+		f.Status = ledger.CheckLimited
+	}
+	return f
+}
+
+// moneyWords are what providers say in a code or a message when a good key's account may spend no more. No field tells all
+// of these from the other failures of a credential.
+var moneyWords = []string{"quota", "billing", "credit", "spend", "usage limit", "usage_limit", "insufficient", "balance"}
+
+// unfunded tells whether a failure of a credential is that its account has nothing left.
+func unfunded(e *UpstreamError) bool {
+	switch e.Status {
+	case http.StatusPaymentRequired, http.StatusTooManyRequests:
+		return true
+	case http.StatusUnauthorized:
+		return false
+	}
+	said := strings.ToLower(e.Code + " " + e.Message)
+	for _, word := range moneyWords {
+		if strings.Contains(said, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// codeOf is a provider's code with the characters that the log takes.
+func codeOf(code string) string {
+	return strings.Map(func(c rune) rune {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_.:/", c) {
+			return c
+		}
+		return -1
+	}, code)
+}

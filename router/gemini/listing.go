@@ -1,0 +1,12 @@
+package gemini
+
+import (
+	"net/http"
+
+	"waybill/router"
+)
+
+// Listing is the call that lists the provider's models.
+func (Upstream) Listing(secret string) router.Envelope {
+	return router.Envelope{Path: "/v1beta/models?pageSize=1", Header: http.Header{"X-Goog-Api-Key": {secret}}, Decoder: &decoder{}}
+}
