@@ -3,8 +3,10 @@ package ledger
 // Inputs is what a routing decision was made from, and what it was: enough to make it again, under the same policy or
 // another one. What else it read is the log's: the catalogue, prices, plans, keys and credentials at the admission.
 type Inputs struct {
-	Policy     uint64      `json:"policy,omitzero"` // version; 0: the defaults
-	Route      string      `json:"route,omitzero"`  // of the policy that matched: its name, or its place such as "routes[2]"; none: the defaults
+	Policy     uint64      `json:"policy,omitzero"`  // version; 0: the defaults
+	Route      string      `json:"route,omitzero"`   // of the policy that matched: its name, or its place such as "routes[2]"; none: the defaults
+	AsOf       uint64      `json:"as_of,omitzero"`   // position of the log that it was decided on: others may have come before the admission
+	Decided    Instant     `json:"decided,omitzero"` // when
 	Seed       uint64      `json:"seed,omitzero"`
 	Endpoint   string      `json:"endpoint,omitzero"`     // none: chat
 	Needs      []string    `json:"needs,omitempty"`       // features that the request needs of a model

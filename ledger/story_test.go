@@ -117,7 +117,7 @@ func storyRouted(step func(int, ...Command)) {
 	step(1, DefinePlan{operator, Plan{ID: "trial", Lanes: []Lane{LaneAuto}, Pool: []string{"openai/nova"}, RequestsPerMinute: 20, TokensPerMinute: 40_000}},
 		SetPolicy{Who: operator, Org: "beta", Document: []byte(`{"routes":[{"name":"cheap","auto":{"goal":"cost"}}]}`)},
 		Admit{Who: By{Actor: "operator", Cause: "c8"}, Org: "beta", Request: "req-14", Lane: LaneAuto, Dialect: DialectGemini, Asked: "auto:cost",
-			Inputs: Inputs{Policy: 1, Route: "cheap", Seed: 9, Endpoint: "count", Needs: []string{FeatureImages}, Input: 40, Most: 160, Output: 20,
+			Inputs: Inputs{Policy: 1, Route: "cheap", AsOf: 20, Decided: 1_790_000_000_000_000_000, Seed: 9, Endpoint: "count", Needs: []string{FeatureImages}, Input: 40, Most: 160, Output: 20,
 				Narrowed: &Narrowing{Models: []string{"nova"}, Credentials: "platform-only", Goal: "latency", MaxAttempts: 2}, Origin: &opal, Sticky: &nova,
 				Noted: true, Conditions: []Condition{{"openai/nova", "cred-openai", true, 120, 350_000_000, 90}}, Legs: []Choice{nova},
 				Passed: []Passed{{opal, "narrowed"}}, Scores: []Score{{nova, 1_000, 1_100, 1_200, 1_050}}},

@@ -100,6 +100,8 @@ func (r *run) route() (err error) {
 		v.Condition = func(c ledger.Choice) ledger.Condition { return r.d.Health.Condition(c, r.started) }
 		r.decision, err = Route(a, v)
 		r.inputs = r.decision.inputs(a, v, version)
+		r.inputs.AsOf, _ = s.Head()
+		r.inputs.Decided = v.Now
 	})
 	r.timeouts = timeoutsOf(r.d.Timeouts, r.decision.Settings.Timeouts)
 	return err
