@@ -77,19 +77,43 @@ func (s *Server) key(secret string) (k *ledger.Key) {
 	return k
 }
 
-// secretOf takes the secret from where the clients of each dialect send it.
-func secretOf(h http.Header) string {
+// secretOf takes the secret from where the clients of each dialect send it: the first that can be a key, else the first. Some
+// clients send a secret of another service's beside it.
+func secretOf(h http.Header) (secret string) {
+	var all []string
 	for _, v := range h["Authorization"] {
 		if scheme, rest, ok := strings.Cut(v, " "); ok && strings.EqualFold(scheme, "Bearer") {
-			return strings.TrimSpace(rest)
+			all = append(all, strings.TrimSpace(rest))
 		}
 	}
-	for _, name := range []string{"X-Api-Key", "X-Goog-Api-Key"} {
-		if v := h[name]; len(v) > 0 {
-			return v[0]
+	all = append(append(all, h["X-Api-Key"]...), h["X-Goog-Api-Key"]...)
+	for _, s := range all {
+		if secret == "" || Valid(s) {
+			secret = s
+		}
+		if Valid(secret) {
+			break
 		}
 	}
-	return ""
+	return secret
+}
+
+// unknownKey tells a caller of inference what to send, in the header of the caller's dialect. Keys in addresses are not
+// taken: addresses end up in logs, here and wherever they pass.
+func unknownKey(r *http.Request) error {
+	e := *errUnknownKey
+	header := "Authorization: Bearer wbk_…"
+	switch spokenAt(r) {
+	case ledger.DialectAnthropicMessages:
+		header = "x-api-key: wbk_…"
+	case ledger.DialectGemini:
+		header = "x-goog-api-key: wbk_…"
+	}
+	e.Message = "the key is unknown, revoked or expired: send " + header
+	if r.URL.Query().Has("key") && secretOf(r.Header) == "" {
+		e.Message = "the key is not taken from the address, where ?key= ends up in logs: send " + header
+	}
+	return &e
 }
 
 // may tells whether the caller may use a route at all. Which org's, is for orgOf to say.

@@ -86,10 +86,13 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request, most int64) (b []b
 	}
 }
 
+// byteOrderMark is what some editors and languages put before UTF-8, and no reader of JSON wants.
+var byteOrderMark = []byte("\xEF\xBB\xBF")
+
 // whole ends the reading of a body.
 func (s *Server) whole(w http.ResponseWriter, b []byte, taken int64, err error) ([]byte, int64, *router.Failure) {
 	if err == nil {
-		return b, taken, nil
+		return bytes.TrimPrefix(b, byteOrderMark), taken, nil
 	}
 	s.bodies.give(taken)
 	w.Header().Set("Connection", "close")

@@ -110,7 +110,7 @@ func (s *Server) infer(d door, c *call, w http.ResponseWriter) {
 // authenticate finds the key of an inference call.
 func (s *Server) authenticate(c *call) error {
 	if c.key = s.key(secretOf(c.r.Header)); c.key == nil {
-		return errUnknownKey
+		return unknownKey(c.r)
 	}
 	if !c.key.Has(ledger.ScopeInference) {
 		return &ledger.Error{Code: ledger.CodeForbidden, Message: "the key may not call models: it lacks the scope inference"}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -56,6 +57,11 @@ func New(o Options) (*Server, error) {
 		s.lost(w, r, router.Failure{Status: http.StatusNotFound, Code: "not_found", Message: "there is nothing at " + r.URL.Path})
 	})
 	s.mux.MethodNotAllowedHandler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, method, ok := strings.Cut(path.Base(r.URL.Path), ":"); ok && r.Method == http.MethodPost && spokenAt(r) == ledger.DialectGemini {
+			s.lost(w, r, router.Failure{Status: http.StatusNotFound, Code: "not_found", Message: "a model has no method " + router.Quote(method) +
+				" here: generateContent, streamGenerateContent, countTokens, embedContent and batchEmbedContents"})
+			return
+		}
 		w.Header().Set("Allow", s.allowed(r))
 		s.lost(w, r, router.Failure{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Message: r.Method + " is not for " + r.URL.Path})
 	})

@@ -279,3 +279,18 @@ func kindsOf(parts []router.Part) (kinds []router.Kind) {
 	}
 	return kinds
 }
+
+// The type of media is a word, or for an address nothing.
+func TestMediaTypes(t *testing.T) {
+	for kind, want := range map[string]string{`true`: "must be a string", `null`: "must be a string", `[]`: "must be a string", `"image/png"`: ""} {
+		body := `{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","media_type":` + kind + `,"data":"YQ=="}}]}]}`
+		_, err := Inbound{}.Decode(router.Incoming{Endpoint: router.EndpointChat, Body: []byte(body)})
+		if got := fmt.Sprint(err); want == "" && err != nil || want != "" && got != "messages[0].content[0].source.media_type: "+want {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+	const address = `{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[{"type":"image","source":{"type":"url","media_type":null,"url":"https://e.com/a"}}]}]}`
+	if _, err := (Inbound{}).Decode(router.Incoming{Endpoint: router.EndpointChat, Body: []byte(address)}); err != nil {
+		t.Error(err)
+	}
+}

@@ -224,7 +224,12 @@ func media(p *router.Part, source gjson.Result) (fault *router.FieldError) {
 		}
 		return true
 	})
-	m := &router.Media{Type: form.String()}
+	m := &router.Media{}
+	if form.Exists() && (form.Type != gjson.Null || kind.Str == "base64") {
+		if m.Type, fault = router.StringField(here+".media_type", form); fault != nil {
+			return fault
+		}
+	}
 	switch p.Media = m; kind.Str {
 	case "base64":
 		m.Data, fault = router.StringField(here+".data", data)
