@@ -219,21 +219,26 @@ func (a *attempt) stream() (done bool, failure *Failure) {
 		if a.translates && a.received > maxBody { // of which those who translate keep the arguments of calls
 			return a.fall(errEndless)
 		}
-		a.pending = append(a.pending, a.writer.Chunk(step)...)
-		switch {
-		case a.received > 0 && a.finish == "":
-			a.flush()
-		case len(a.pending) > maxBody:
-			return a.fall(errEndless)
+		for b := a.writer.Chunk(step); ; b = a.writer.More() {
+			if a.received > 0 && a.finish == "" {
+				a.flush(b)
+			} else if a.pending = append(a.pending, b...); len(a.pending) > maxBody {
+				return a.fall(errEndless)
+			}
+			if len(b) == 0 {
+				break
+			}
 		}
 	}
 	u, _ := a.used()
-	a.pending = append(a.pending, a.writer.End(u)...)
 	if _, failure := a.settle(nil); failure != nil {
 		return true, a.tell(failure)
 	}
-	a.flush()
-	return true, nil
+	for b := a.writer.End(u); ; b = a.writer.More() {
+		if a.flush(b); len(b) == 0 {
+			return true, nil
+		}
+	}
 }
 
 // note takes down what a step says, and when content began.
@@ -249,10 +254,13 @@ func (a *attempt) note(step *Chunk) {
 	}
 }
 
-// flush sends what was held back. A caller who does not take it has left, and the answer is read on without one.
-func (a *attempt) flush() {
-	b := a.pending
-	a.pending = b[:0]
+// flush sends what was held back, and what follows it. A caller who does not take it has left, and the answer is read on
+// without one.
+func (a *attempt) flush(more []byte) {
+	b := more
+	if len(a.pending) > 0 {
+		b, a.pending = append(a.pending, more...), nil
+	}
 	if !a.left() && len(b) > 0 {
 		from := a.d.Now()
 		a.out.send(a.facts, b)
@@ -320,8 +328,8 @@ func (a *attempt) tell(f *Failure) *Failure {
 	if !a.out.begun {
 		return f
 	}
-	a.pending = append(a.pending[:0], a.writer.Error(*f)...)
-	a.flush()
+	a.pending = nil
+	a.flush(a.writer.Error(*f))
 	return nil
 }
 

@@ -39,18 +39,28 @@ type Head struct {
 	Input   int64  // an estimate of the input, in tokens, for dialects that tell it before it is known
 }
 
-// Writer turns the steps of one answer into the caller's bytes. A returned nil means nothing to send yet.
+// Writer turns the steps of one answer into the caller's bytes. A returned nil means nothing to send yet. What it returns it
+// never writes again.
 type Writer interface {
 	// Chunk writes one step of a streamed answer.
 	Chunk(c Chunk) []byte
 	// End writes what closes a whole streamed answer, after its last step: the usage where it belongs there, and
 	// the dialect's end mark where it has one.
 	End(u ledger.Usage) []byte
+	// More gives what Chunk or End has left to be written, piece by piece and then nil, so that what is large is not
+	// in memory all at once. It is asked after each Chunk that gave something, and after End.
+	More() []byte
 	// Body writes a whole unary answer from its steps.
 	Body(steps []Chunk, u ledger.Usage) []byte
 	// Error writes the event that ends a streamed answer which cannot be finished.
 	Error(f Failure) []byte
 }
+
+// AtOnce is of Writers that write all that there is to write at once.
+type AtOnce struct{}
+
+// More gives nothing.
+func (AtOnce) More() []byte { return nil }
 
 // Failure is an error as a caller sees it.
 type Failure struct {
@@ -63,4 +73,5 @@ type Failure struct {
 
 	RetryAfter time.Duration  // when another try may go better, 0 if never
 	Until      ledger.Instant // likewise, where the end of a cap's window is waited for; ledger.Never if none helps
+	Array      bool           // the answer was to be one JSON array, and so is the error
 }

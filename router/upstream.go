@@ -40,6 +40,14 @@ type Call struct {
 // Own tells whether the caller speaks a dialect, so that its bytes are forwarded.
 func (c Call) Own(d ledger.Dialect) bool { return c.Request.Dialect == d && len(c.Request.Body) > 0 }
 
+// MaxTurn bounds what is kept of one answer for Reply.Turn, in bytes. The longest answers of any model are of 128 thousand
+// tokens, half of this as text; what is beyond it is not kept at all, which costs the model its earlier thoughts.
+const MaxTurn = 1 << 20
+
+// Keeps tells whether what the answer says may be wanted back from us: it may call tools, and its caller, who speaks another
+// dialect than d, cannot bring everything back.
+func (c Call) Keeps(d ledger.Dialect) bool { return !c.Own(d) && len(c.Request.Tools) > 0 }
+
 // Reply is the answer to one attempt. It is read by one goroutine.
 type Reply interface {
 	// Next returns the next step. The end of a whole answer is io.EOF. An answer that stops before its dialect's end

@@ -132,7 +132,7 @@ func TestTurnBounded(t *testing.T) {
 		if d.Turn() == nil {
 			t.Errorf("%s: nothing is kept", name)
 		}
-		for range maxTurn >> 16 {
+		for range router.MaxTurn >> 16 {
 			frame(t, &d, event)
 		}
 		if d.Turn() != nil || d.turn.blocks != nil || d.turn.latest != nil {

@@ -105,7 +105,7 @@ func (d *decoder) delta(c *router.Chunk, doc gjson.Result) {
 		c.Kind, c.Text = router.KindReasoning, delta.Get("thinking").String()
 		c.Content = c.Text != ""
 	case "signature_delta":
-		if c.Content = true; u != nil {
+		if c.Content = true; u != nil && len(u.seal) < router.MaxTurn {
 			u.seal = append(u.seal, delta.Get("signature").String()...)
 		}
 	case "input_json_delta":

@@ -13,6 +13,7 @@ import (
 // its SDKs take what a block's end closes for the block that began last. What comes for a later block while one is
 // open waits.
 type rendering struct {
+	router.AtOnce
 	head     router.Head
 	thoughts bool // the caller wants to read what the model thinks
 	count    bool // the answer is a number of tokens
@@ -29,15 +30,18 @@ type rendering struct {
 type ending struct {
 	finish  router.Finish
 	stopped string
-	refusal []byte // the text of a refusal, which is shown as text as well
+	refusal []byte // how the text of a refusal begins, which is shown as text as well
 }
+
+// maxExplanation is from how many bytes on no more of a refusal is repeated in the answer's end.
+const maxExplanation = 4 << 10
 
 // section is one content block as it grows.
 type section struct {
 	kind     router.Kind // text, reasoning or call
 	ordinal  int         // of a call
 	id, name string      // of a call
-	text     []byte      // all of it of a call, else what has not been written
+	text     []byte      // of a call all of it, within a bound; else what has not been written
 	written  int         // of text
 	nesting  nesting     // of a call's text
 	open     bool
@@ -58,7 +62,9 @@ func (w *rendering) Chunk(c router.Chunk) []byte {
 	if len(b) == 0 {
 		return nil
 	}
-	w.free = b[len(b):]
+	if w.free = b[len(b):]; cap(b) > blockSize { // what is large is not to stay for the room behind it
+		w.free = nil
+	}
 	return b[:len(b):len(b)]
 }
 
@@ -73,7 +79,9 @@ func (w *rendering) take(c router.Chunk) bool {
 	kind := c.Kind
 	switch {
 	case kind == router.KindRefusal:
-		w.ended.refusal = append(w.ended.refusal, c.Text...)
+		if len(w.ended.refusal) < maxExplanation {
+			w.ended.refusal = append(w.ended.refusal, c.Text...)
+		}
 		kind = router.KindText
 	case kind == router.KindReasoning && !w.thoughts:
 		return false
@@ -185,7 +193,10 @@ func (w *rendering) grow(b []byte, p *section) []byte {
 	switch p.kind {
 	case router.KindCall:
 		b = w.delta(b, `{"type":"input_json_delta","partial_json":`, router.TextOf(piece))
-		p.written = len(p.text)
+		if p.written = len(p.text); p.written > router.MaxTurn {
+			// So much is not kept to find its end by: what is behind it waits for the answer's.
+			p.text, p.written, p.nesting = nil, 0, nesting{closed: true}
+		}
 	case router.KindReasoning:
 		b = w.delta(b, `{"type":"thinking_delta","thinking":`, router.TextOf(piece))
 		p.text = p.text[:0]

@@ -21,15 +21,12 @@ type turn struct {
 	broken bool              // something came that cannot be told how to bring back, or more than is kept
 }
 
-// Bounds of what is kept of an answer for its way back, in bytes: of all of it, and what a block costs besides its content.
-const (
-	maxTurn   = 4 << 20
-	blockCost = 256
-)
+// blockCost is what a block costs besides its content, in bytes.
+const blockCost = 256
 
 // keep counts what is to be kept. Beyond the bound nothing is: part of a turn is not the turn.
 func (t *turn) keep(size int) bool {
-	if t.size += size; t.size > maxTurn {
+	if t.size += size; t.size > router.MaxTurn {
 		t.broken = true
 	}
 	if t.broken {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"waybill/ledger"
 	"waybill/router"
 )
 
@@ -37,7 +38,11 @@ func (Upstream) Open(ctx context.Context, c router.Call) (router.Reply, error) {
 			return nil, err
 		}
 		e.Body, e.Warnings = out.body, out.warnings
-		e.Decoder = &decoder{attempt: c.Attempt, turn: &turn{prefix: out.prefix}}
+		d := &decoder{attempt: c.Attempt}
+		if c.Keeps(ledger.DialectAnthropicMessages) {
+			d.turn = &turn{prefix: out.prefix}
+		}
+		e.Decoder = d
 	}
 	if c.Request.Endpoint == router.EndpointCount {
 		e.Path, e.Stream, e.Decoder = "/v1/messages/count_tokens", false, &counter{}

@@ -10,6 +10,7 @@ const stop = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
 
 // relay forwards an answer that came in this dialect.
 type relay struct {
+	router.AtOnce
 	mark []byte // the upstream's end mark
 }
 

@@ -19,7 +19,8 @@ type decoder struct {
 	tiered   bool   // its service tier has
 	answers  router.Answers
 	calls    [router.MaxAnswers]int // made by each of the candidates
-	turn     *turn                  // the answer as Gemini wants it back; nil if the caller brings it back itself
+	foreign  bool                   // the caller speaks another dialect
+	turn     *turn                  // the answer as Gemini wants it back; nil if nobody will ask for it
 	media    string                 // a kind of content in it, such as image/png, that only callers of this dialect can be shown
 	usage    ledger.Usage
 	reported bool
@@ -107,7 +108,7 @@ func (d *decoder) candidate(v gjson.Result, steps []router.Chunk) ([]router.Chun
 	switch {
 	case len(steps) >= maxSteps:
 		return steps[:before], errTooManySteps
-	case d.media != "" && d.turn != nil: // the other dialects' answers are text
+	case d.media != "" && d.foreign: // the other dialects' answers are text
 		return steps[:before], &router.UpstreamError{Class: router.ClassBadRequest, Code: "unsupported_content",
 			Message: fmt.Sprintf("its answer has content of type %.64q, which can be had in Gemini's dialect alone", d.media)}
 	case broken:

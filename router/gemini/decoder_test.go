@@ -107,7 +107,7 @@ func TestMediaForOthers(t *testing.T) {
 		if steps, err := read(&decoder{}, []byte(answer), nil); err != nil || len(steps) != 2 {
 			t.Errorf("a caller of this dialect: %+v %v", steps, err)
 		}
-		steps, err := read(&decoder{turn: &turn{}}, []byte(answer), nil)
+		steps, err := read(&decoder{foreign: true}, []byte(answer), nil)
 		if e, ok := errors.AsType[*router.UpstreamError](err); !ok || e.Class != router.ClassBadRequest || !strings.Contains(e.Message, `"image/png"`) || len(steps) > 0 {
 			t.Errorf("%+v %v", steps, err)
 		}

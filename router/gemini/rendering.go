@@ -109,7 +109,7 @@ func (w *rendering) whole(a *answer, b []byte) []byte {
 		if s.partial && a.finish == "" {
 			return b
 		}
-		args := strings.TrimSpace(string(s.args))
+		args := strings.TrimSpace(router.TextOf(s.args))
 		if args == "" && a.finish != "" {
 			args = "{}"
 		}

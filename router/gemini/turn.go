@@ -8,9 +8,6 @@ import (
 	"waybill/router"
 )
 
-// maxTurn bounds what is kept of an answer for its way back, in bytes.
-const maxTurn = 4 << 20
-
 // turn gathers the parts of an answer as they came, since a seal belongs to the very part that it came on. Pieces of text
 // without a seal are joined; thoughts without one are summaries for people, which Gemini does not want back.
 type turn struct {
@@ -23,7 +20,7 @@ type turn struct {
 func (t *turn) add(p gjson.Result, c router.Chunk) {
 	switch {
 	case t.over || c.Signature == "" && c.Kind == router.KindReasoning:
-	case len(t.b)+len(t.text)+len(p.Raw) > maxTurn:
+	case len(t.b)+len(t.text)+len(p.Raw) > router.MaxTurn:
 		t.over, t.b, t.text = true, nil, nil
 	case c.Signature == "" && c.Kind == router.KindText:
 		t.text = append(t.text, c.Text...)

@@ -51,7 +51,7 @@ func (Upstream) Open(ctx context.Context, c router.Call) (router.Reply, error) {
 	case c.Request.Endpoint == router.EndpointEmbed:
 		method, e.Decoder = ":embedContent", &measure{wanted: 1}
 	default:
-		if !own {
+		if d.foreign = !own; c.Keeps(ledger.DialectGemini) {
 			d.turn = &turn{}
 		}
 		if e.Decoder = &d; c.Request.Stream {

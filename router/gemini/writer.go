@@ -10,6 +10,7 @@ import (
 // sheet is the frame of a streamed answer: SSE, or one JSON array that grows. Google's own SDK fails on a comment in
 // SSE, so that none is ever written.
 type sheet struct {
+	router.AtOnce
 	array bool
 	begun bool // the array has
 }

@@ -26,7 +26,7 @@ func (a *answer) say(kind router.Kind, text string) {
 	if text != "" {
 		a.add(router.Chunk{Kind: kind, Text: text, Content: true})
 	}
-	if a.index == 0 && !a.own {
+	if a.index == 0 && a.keeps {
 		a.turn.say(kind, text)
 	}
 }
@@ -86,7 +86,10 @@ func (a *answer) parts(list gjson.Result) {
 // maxCalls bounds the calls of one answer: several times what any provider makes.
 const maxCalls = 1024
 
-var errTooManyCalls = errors.New("the answer calls more than 1024 tools")
+var (
+	errTooManyCalls = errors.New("the answer calls more than 1024 tools")
+	errNameless     = errors.New("the answer has more than 1 MiB of arguments for calls without a name")
+)
 
 // calling is the tool calls of one answer.
 type calling struct {
@@ -150,6 +153,9 @@ func (a *answer) piece(place int64, id string, function gjson.Result) error {
 	if !call.told {
 		call.name += name
 		if call.name == "" {
+			if a.nameless += len(text); a.nameless > router.MaxTurn {
+				return errNameless
+			}
 			if !a.own {
 				call.arguments = append(call.arguments, text...)
 			}
@@ -166,8 +172,10 @@ func (a *answer) piece(place int64, id string, function gjson.Result) error {
 		call.said = call.said || text != ""
 		a.add(router.Chunk{Kind: router.KindCall, Call: n, Text: text, Content: true})
 	}
-	if a.index == 0 && !a.own {
+	if a.index == 0 && a.keeps && a.turn.keep(len(text)) {
 		call.arguments = append(call.arguments, text...)
+	} else {
+		call.arguments = nil
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ type decoder struct {
 	attempt string // the id of the attempt, of which ids of calls are made
 	endless bool   // the provider's streams end without an end mark
 	own     bool   // the caller speaks this dialect, and so brings everything back itself
+	keeps   bool   // what it says may be wanted back from us
 	long    bool   // what is written into the cache is to live there for the longer of two lifetimes
 
 	named    bool // the answer's id and model have been told
@@ -26,10 +27,11 @@ type decoder struct {
 	usage    ledger.Usage
 	reported bool
 	turn     turn
+	nameless int // bytes of arguments that came before the names of their calls
 }
 
 func newDecoder(c router.Call, own bool) *decoder {
-	return &decoder{attempt: c.Attempt, endless: c.Quirks.NoDone, own: own, long: own && c.Request.LongWrites}
+	return &decoder{attempt: c.Attempt, endless: c.Quirks.NoDone, own: own, keeps: c.Keeps(ledger.DialectOpenAIChat), long: own && c.Request.LongWrites}
 }
 
 // document is the members of one chunk, or of one answer, that are read.

@@ -231,7 +231,7 @@ func TestBounds(t *testing.T) {
 	}
 	var kept turn
 	for range 3 {
-		kept.say(router.KindReasoning, strings.Repeat("x", maxTurn/2))
+		kept.say(router.KindReasoning, strings.Repeat("x", router.MaxTurn/2))
 	}
 	if kept.message(nil) != nil {
 		t.Error("a turn beyond the bound is kept in part")

@@ -140,7 +140,7 @@ func TestToolStream(t *testing.T) {
 // A server of the DeepSeek kind ends without an end mark, has the usage with the finish reason, and wants the thoughts
 // back with the results.
 func TestThoughtfulServer(t *testing.T) {
-	c := leg(&router.Request{Stream: true, Messages: []router.Message{{Role: router.RoleUser, Parts: []router.Part{router.Text("a")}}}})
+	c := leg(&router.Request{Stream: true, Tools: []router.Tool{{Name: "f"}}, Messages: []router.Message{{Role: router.RoleUser, Parts: []router.Part{router.Text("a")}}}})
 	c.Quirks = router.Quirks{NoDone: true}
 	u := serve(t, "text/event-stream", fixture(t, "deepseek.sse"))
 	reply, steps := exchange(t, u, c)

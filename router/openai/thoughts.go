@@ -4,21 +4,25 @@ import (
 	"waybill/router"
 )
 
-// maxTurn bounds what is kept of one answer's words, in bytes.
-const maxTurn = 256 << 10
-
 // turn is what an answer said beside its calls, for the servers that want their model's thoughts back with the results of
 // the tools that it called, such as DeepSeek.
 type turn struct {
 	text, thoughts []byte
+	size           int  // of what is kept of the answer, with the arguments of its calls, in bytes
 	over           bool // there was more than is kept
+}
+
+// keep counts what is to be kept. Beyond the bound nothing is: part of a turn is not the turn.
+func (t *turn) keep(n int) bool {
+	if t.size += n; t.size > router.MaxTurn {
+		*t = turn{size: t.size, over: true}
+	}
+	return !t.over
 }
 
 func (t *turn) say(kind router.Kind, s string) {
 	switch {
-	case t.over:
-	case len(t.text)+len(t.thoughts)+len(s) > maxTurn:
-		*t = turn{over: true}
+	case !t.keep(len(s)):
 	case kind == router.KindText:
 		t.text = append(t.text, s...)
 	case kind == router.KindReasoning:

@@ -14,6 +14,7 @@ var done = []byte("data: [DONE]\n\n")
 
 // sheet is what both writers have in common.
 type sheet struct {
+	router.AtOnce
 	head  router.Head
 	id    string // of the answer, as the caller sees it
 	model string // likewise
@@ -35,7 +36,9 @@ func (s *sheet) begin() []byte {
 
 // end closes what was appended to begin's slice, and keeps the room behind it.
 func (s *sheet) end(b []byte) []byte {
-	s.free = b[len(b):]
+	if s.free = b[len(b):]; cap(b) > blockSize { // what is large is not to stay for the room behind it
+		s.free = nil
+	}
 	return b[:len(b):len(b)]
 }
 

@@ -26,7 +26,8 @@ var (
 // decoder reads a Responses answer.
 type decoder struct {
 	attempt string
-	own     bool // the caller speaks this dialect, and brings back itself what the provider wants back
+	keeps   bool // the whole answer may be wanted back from us
+	kept    int  // of it, in bytes
 
 	named    bool            // the answer's id and model have been told
 	items    map[int64]*item // by their place in the output

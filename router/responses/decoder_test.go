@@ -3,6 +3,7 @@ package responses
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -58,7 +59,7 @@ func answer(t *testing.T, c router.Call, status int, body string) (steps []route
 }
 
 func streaming() router.Call {
-	return translated(router.Request{Stream: true, Messages: []router.Message{said(router.RoleUser, router.Text("a"))}})
+	return translated(router.Request{Stream: true, Tools: []router.Tool{{Name: "look"}}, Messages: []router.Message{said(router.RoleUser, router.Text("a"))}})
 }
 
 const (
@@ -204,7 +205,7 @@ func TestFinish(t *testing.T) {
 		`"status":"incomplete","incomplete_details":{"reason":"steered"}`:           {Finish: router.FinishLength, Native: "steered"},
 		`"status":"incomplete"`: {Finish: router.FinishLength, Native: "incomplete"},
 	} {
-		d := decoder{own: true}
+		d := decoder{}
 		steps, err := d.Body([]byte(`{"output":[],`+response+`}`), nil)
 		if err != nil || !d.Whole() || !reflect.DeepEqual(steps, []router.Chunk{want}) {
 			t.Errorf("%s: %+v %v", response, steps, err)
@@ -243,7 +244,7 @@ func TestWhatIsContent(t *testing.T) {
 		`{"type":"response.image_generation_call.partial_image","output_index":0,"item_id":"a","partial_image_b64":"AAAA"}`: true,
 		`{"type":"response.output_text.annotation.added","output_index":0}`:                                                 true,
 	} {
-		d := decoder{own: true}
+		d := decoder{}
 		steps, err := d.Frame([]byte(event), nil)
 		if err != nil || len(steps) > 1 || slices.ContainsFunc(steps, func(c router.Chunk) bool { return c.Content }) != want {
 			t.Errorf("%s: %+v %v", event, steps, err)
@@ -343,7 +344,7 @@ func FuzzDecoder(f *testing.F) {
 			}
 			steps, err := d.Frame(frame.Data, nil)
 			for _, c := range steps {
-				w.Chunk(c)
+				written(w, w.Chunk(c))
 			}
 			if err != nil {
 				break
@@ -351,25 +352,35 @@ func FuzzDecoder(f *testing.F) {
 		}
 		d.Usage()
 		d.Turn()
-		w.End(ledger.Usage{})
+		written(w, w.End(ledger.Usage{}))
 	})
 }
 
-// What is forwarded is not kept: an answer may be long.
-func TestForwardedItemsAreNotKept(t *testing.T) {
+// What nobody will ask for is not kept, nor is an answer beyond the bound: answers may be long.
+func TestItemsKept(t *testing.T) {
 	const done = `{"type":"response.output_item.done","output_index":0,"item":{"type":"message","content":[{"type":"output_text","text":"a"}]}}`
-	for _, own := range []bool{true, false} {
-		d := decoder{own: own}
+	for _, keeps := range []bool{true, false} {
+		d := decoder{keeps: keeps}
 		if _, err := d.Frame([]byte(done), nil); err != nil {
 			t.Fatal(err)
 		}
-		if kept := d.items[0].raw != ""; kept == own {
-			t.Errorf("own %t: kept %t", own, kept)
+		if kept := d.items[0].raw != ""; kept != keeps {
+			t.Errorf("keeps %t: kept %t", keeps, kept)
 		}
 		steps, err := d.Frame([]byte(`{"type":"response.completed","response":{"status":"completed","output":[{"type":"message","content":[{"type":"output_text","text":"a"}]}]}}`), nil)
 		if err != io.EOF || len(steps) != 1 || steps[0].Text != "" {
-			t.Errorf("own %t: %+v %v", own, steps, err)
+			t.Errorf("keeps %t: %+v %v", keeps, steps, err)
 		}
+	}
+	d := decoder{keeps: true}
+	for i := range 3 {
+		item := fmt.Sprintf(`{"type":"response.output_item.done","output_index":%d,"item":{"type":"reasoning","encrypted_content":%q}}`, i, strings.Repeat("x", router.MaxTurn/2))
+		if _, err := d.Frame([]byte(item), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d.keeps || d.items[0].raw != "" {
+		t.Error("a turn beyond the bound is kept in part")
 	}
 }
 

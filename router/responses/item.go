@@ -3,6 +3,8 @@ package responses
 import (
 	"strconv"
 
+	"github.com/tidwall/gjson"
+
 	"waybill/ledger"
 	"waybill/router"
 )
@@ -14,7 +16,7 @@ type output struct {
 	at     int           // its place in the output
 	status string        // once it is done
 	parts  []*outputPart // of a message
-	text   []byte        // of reasoning its summary, of a call its arguments
+	text   growth        // of reasoning its summary, of a call its arguments
 
 	callID, name string
 }
@@ -22,74 +24,85 @@ type output struct {
 // outputPart is a text or a refusal.
 type outputPart struct {
 	kind router.Kind
-	text []byte
+	text growth
 }
 
 func (o *output) last() *outputPart { return o.parts[len(o.parts)-1] }
 
-// index and place say in an event which item it is about, and contentIndex which of its parts.
-func (o *output) index() string { return `"output_index":` + strconv.Itoa(o.at) }
-func (o *output) place() string { return `"item_id":"` + o.id + `",` + o.index() }
-func (o *output) contentIndex() string {
-	return `"content_index":` + strconv.Itoa(len(o.parts)-1)
+// index and place say in an event which item it is about, and content which of its parts.
+func (o *output) index(b []byte) []byte {
+	return strconv.AppendInt(append(b, `,"output_index":`...), int64(o.at), 10)
 }
 
-// json writes the item as far as it has come.
-func (o *output) json(status, seal string) string {
-	w := router.NewObject(len(o.text) + 192)
-	w.String("id", o.id)
-	w.String("type", o.kind)
+func (o *output) place(b []byte) []byte {
+	return o.index(append(append(append(b, `,"item_id":"`...), o.id...), '"'))
+}
+
+func (o *output) content(b []byte) []byte {
+	return strconv.AppendInt(append(o.place(b), `,"content_index":`...), int64(len(o.parts)-1), 10)
+}
+
+// room is how long the item is as JSON, or a little less.
+func (o *output) room() int {
+	n := o.text.room() + len(o.name) + 512
+	for _, p := range o.parts {
+		n += p.text.room() + 64
+	}
+	return n
+}
+
+// append appends the item as far as it has come.
+func (o *output) append(b []byte, status, seal string) []byte {
+	b = append(append(append(b, `{"id":"`...), o.id...), `","type":"`...)
+	b = append(append(b, o.kind...), '"')
 	if o.kind != "reasoning" { // whose status other clients than OpenAI's own trip over
-		w.String("status", status)
+		b = append(append(append(b, `,"status":"`...), status...), '"')
 	}
 	switch o.kind {
 	case "function_call":
-		w.String("call_id", o.callID)
-		w.String("name", o.name)
-		w.String("arguments", string(o.text))
+		b = gjson.AppendJSONString(append(b, `,"call_id":`...), o.callID)
+		b = gjson.AppendJSONString(append(b, `,"name":`...), o.name)
+		b = o.text.append(append(b, `,"arguments":`...))
 	case "reasoning":
-		parts := &list{}
-		if len(o.text) > 0 {
-			parts.add(summary(router.Quote(string(o.text))))
+		b = append(b, `,"summary":[`...)
+		if o.text.size > 0 {
+			b = appendSummary(b, &o.text)
 		}
-		w.Raw("summary", parts.end())
+		b = append(b, ']')
 		if seal != "" {
-			w.String("encrypted_content", seal)
+			b = gjson.AppendJSONString(append(b, `,"encrypted_content":`...), seal)
 		}
 	default:
-		w.String("role", "assistant")
-		parts := &list{}
-		for _, p := range o.parts {
-			parts.add(p.json(router.Quote(string(p.text))))
+		b = append(b, `,"role":"assistant","content":[`...)
+		for i, p := range o.parts {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = p.append(b, &p.text)
 		}
-		w.Raw("content", parts.end())
+		b = append(b, ']')
 	}
-	return string(w.End())
+	return append(b, '}')
 }
 
-// json writes the part with its text, which is JSON already; "" is an empty one.
-func (p *outputPart) json(text string) string {
-	if text == "" {
-		text = `""`
-	}
+// append appends the part, with a text.
+func (p *outputPart) append(b []byte, text *growth) []byte {
 	if p.kind == router.KindRefusal {
-		return `{"type":"refusal","refusal":` + text + `}`
+		b = append(b, `{"type":"refusal","refusal":`...)
+	} else {
+		b = append(b, `{"type":"output_text","annotations":[],"logprobs":[],"text":`...)
 	}
-	return `{"type":"output_text","annotations":[],"logprobs":[],"text":` + text + `}`
+	return append(text.append(b), '}')
 }
 
-// summary writes a part of a reasoning's summary.
-func summary(text string) string {
-	if text == "" {
-		text = `""`
-	}
-	return `{"type":"summary_text","text":` + text + `}`
+// appendSummary appends a part of a reasoning's summary.
+func appendSummary(b []byte, text *growth) []byte {
+	return append(text.append(append(b, `{"type":"summary_text","text":`...)), '}')
 }
 
-// usageOf writes OpenAI's convention: the input includes what was read from and written to a cache, the output
+// appendUsage writes OpenAI's convention: the input includes what was read from and written to a cache, the output
 // includes reasoning.
-func usageOf(u ledger.Usage) string {
-	var b []byte
+func appendUsage(b []byte, u ledger.Usage) []byte {
 	for _, part := range []struct {
 		before string
 		n      int64
@@ -105,5 +118,5 @@ func usageOf(u ledger.Usage) string {
 	} {
 		b = strconv.AppendInt(append(b, part.before...), part.n, 10)
 	}
-	return string(append(b, '}'))
+	return append(b, '}')
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/tidwall/gjson"
 
@@ -92,8 +93,8 @@ func (d *decoder) done(index int64, it gjson.Result, steps []router.Chunk) ([]ro
 		return steps, err
 	}
 	first := len(steps)
-	if i.done = true; !d.own {
-		i.raw = it.Raw
+	if i.done = true; d.keeps {
+		d.keep(i, it)
 	}
 	switch it.Get("type").Str {
 	case "message":
@@ -196,10 +197,23 @@ func (d *decoder) readUsage(u gjson.Result) {
 	d.reported = true
 }
 
+// keep keeps an item for Turn: a copy, for its event may be much larger. Beyond the bound nothing is kept: part of a turn is
+// not the turn.
+func (d *decoder) keep(i *item, it gjson.Result) {
+	if d.kept += len(it.Raw); d.kept <= router.MaxTurn {
+		i.raw = strings.Clone(it.Raw)
+		return
+	}
+	d.keeps = false
+	for _, i := range d.items {
+		i.raw = ""
+	}
+}
+
 // Turn is the output, item by item as it came, for a caller that has no place for its seals. Reasoning that is not
 // sealed would refer to what nobody has stored.
 func (d *decoder) Turn() []byte {
-	if d.own || !d.sealed || !d.ended {
+	if !d.keeps || !d.sealed || !d.ended {
 		return nil
 	}
 	places := make([]int64, 0, len(d.items))

@@ -11,6 +11,7 @@ import (
 
 // relay forwards an answer that came in this dialect.
 type relay struct {
+	router.AtOnce
 	head router.Head
 	last []byte // the frame that was forwarded last
 	id   string // of the answer
@@ -52,5 +53,5 @@ func (w *relay) Error(f router.Failure) []byte {
 	o.Raw("incomplete_details", "null")
 	o.String("model", w.head.Model)
 	o.Raw("output", "[]")
-	return breakOff(f, sequence, `"response":`+string(o.End()))
+	return breakOff(f, sequence, o.End())
 }

@@ -9,14 +9,16 @@ import (
 	"waybill/router"
 )
 
-// rendering writes an answer that came in another dialect, as the events that OpenAI would send.
+// rendering writes an answer that came in another dialect, as the events that OpenAI would send. The dialect says again at an
+// item's end what its deltas said, and at the answer's end what its items said: so a text is kept once, and what says it again
+// is written one event at a time.
 type rendering struct {
 	head     router.Head
 	thoughts bool   // the caller wants to read reasoning
 	echo     string // members of the response that repeat the request
 	mute     bool   // the answer is not streamed: only its end is written
 
-	b        []byte // the frames being written
+	b        []byte // the events being written
 	free     []byte // room for what is written next; never written twice, so that what was returned stays
 	sequence int64  // of the next event
 	output   []*output
@@ -24,6 +26,10 @@ type rendering struct {
 	calls    map[int]*output // by their ordinals: calls may come side by side, so they stay open to the end
 	finish   router.Finish
 	tier     string
+
+	closing []closing     // what is to be closed before anything else is written
+	next    *router.Chunk // the step that is to be written behind it
+	usage   *ledger.Usage // the answer's end is to be written behind all else
 }
 
 // blockSize is how much room is taken at once, in bytes: some dozens of events.
@@ -33,18 +39,53 @@ func newRendering(req *router.Request, head router.Head) *rendering {
 	return &rendering{head: head, thoughts: req.Thoughts, echo: echoOf(req.Body)}
 }
 
-// Chunk writes the events of one step.
+// Chunk writes the events of one step. Where it closes something, that comes first, event by event.
 func (w *rendering) Chunk(c router.Chunk) []byte {
+	if w.closes(c); len(w.closing) == 0 {
+		return w.write(func() { w.step(c) })
+	}
+	next := c
+	w.next = &next
+	return w.More()
+}
+
+// More writes the next of what is left.
+func (w *rendering) More() []byte {
+	for {
+		var b []byte
+		switch {
+		case len(w.closing) > 0:
+			b = w.write(w.close)
+		case w.next != nil:
+			c := *w.next
+			w.next = nil
+			b = w.write(func() { w.step(c) })
+		case w.usage != nil:
+			b = w.write(w.end)
+		default:
+			return nil
+		}
+		if len(b) > 0 {
+			return b
+		}
+	}
+}
+
+// write gives what is written.
+func (w *rendering) write(what func()) []byte {
 	if cap(w.free) < blockSize/8 {
 		w.free = make([]byte, 0, blockSize)
 	}
 	w.b = w.free[:0]
-	w.step(c)
+	what()
 	b := w.b
+	w.b = nil
 	if len(b) == 0 {
 		return nil
 	}
-	w.free = b[len(b):]
+	if w.free = b[len(b):]; cap(b) > blockSize { // what is large is not to stay for the room behind it
+		w.free = nil
+	}
 	return b[:len(b):len(b)]
 }
 
@@ -68,10 +109,7 @@ func (w *rendering) step(c router.Chunk) {
 	case router.KindCall:
 		w.call(c)
 	}
-	if c.Finish != "" {
-		w.finish = c.Finish
-		w.closeAll()
-	}
+	w.finish = c.Finish
 }
 
 // begin writes the two events with which a stream begins.
@@ -79,63 +117,82 @@ func (w *rendering) begin() {
 	if w.sequence > 0 {
 		return
 	}
-	response := ""
-	if !w.mute {
-		response = w.response("in_progress", "null", nil)
+	for _, kind := range []string{"response.created", "response.in_progress"} {
+		if w.event(kind) {
+			w.b = w.response(append(w.b, `,"response":`...), "in_progress", "null", nil)
+			w.ended()
+		}
 	}
-	w.event("response.created", response)
-	w.event("response.in_progress", response)
 }
 
-// event writes one, if events are wanted. Members follow its type and number.
-func (w *rendering) event(kind string, members ...string) {
-	if !w.mute {
-		w.b = appendEvent(w.b, kind, w.sequence, members...)
-	}
+// event begins one, if events are wanted.
+func (w *rendering) event(kind string) bool {
 	w.sequence++
+	if !w.mute {
+		w.b = appendHead(w.b, kind, w.sequence-1)
+	}
+	return !w.mute
 }
+
+// ended ends an event.
+func (w *rendering) ended() { w.b = append(w.b, "}\n\n"...) }
 
 // say adds to the message, and begins one where there is none or the kind of its content changes.
 func (w *rendering) say(kind router.Kind, text string) {
 	m := w.opened("message", "msg_")
-	if len(m.parts) == 0 || m.parts[len(m.parts)-1].kind != kind {
-		w.closePart(m)
+	if len(m.parts) == 0 || m.last().kind != kind {
 		m.parts = append(m.parts, &outputPart{kind: kind})
-		w.event("response.content_part.added", m.place(), m.contentIndex(), `"part":`+m.last().json(""))
+		if w.event("response.content_part.added") {
+			w.b = m.last().append(append(m.content(w.b), `,"part":`...), &growth{})
+			w.ended()
+		}
 	}
-	m.last().text = append(m.last().text, text...)
+	m.last().text.add(text)
+	event, before := "response.output_text.delta", `,"logprobs":[],"delta":`
 	if kind == router.KindRefusal {
-		w.event("response.refusal.delta", m.place(), m.contentIndex(), `"delta":`+router.Quote(text))
-	} else {
-		w.event("response.output_text.delta", m.place(), m.contentIndex(), `"logprobs":[]`, `"delta":`+router.Quote(text))
+		event, before = "response.refusal.delta", `,"delta":`
+	}
+	if w.event(event) {
+		w.b = gjson.AppendJSONString(append(m.content(w.b), before...), text)
+		w.ended()
 	}
 }
 
 // think adds to a summary, which has one part: where another provider's paragraphs end is not known.
 func (w *rendering) think(text string) {
 	r := w.opened("reasoning", "rs_")
-	if len(r.text) == 0 {
-		w.event("response.reasoning_summary_part.added", r.place(), `"summary_index":0`, `"part":`+summary(""))
+	if r.text.size == 0 && w.event("response.reasoning_summary_part.added") {
+		w.b = appendSummary(append(r.place(w.b), `,"summary_index":0,"part":`...), &growth{})
+		w.ended()
 	}
-	r.text = append(r.text, text...)
-	w.event("response.reasoning_summary_text.delta", r.place(), `"summary_index":0`, `"delta":`+router.Quote(text))
+	r.text.add(text)
+	if w.event("response.reasoning_summary_text.delta") {
+		w.b = gjson.AppendJSONString(append(r.place(w.b), `,"summary_index":0,"delta":`...), text)
+		w.ended()
+	}
 }
 
 func (w *rendering) call(c router.Chunk) {
 	o := w.calls[c.Call]
 	if o == nil {
-		w.closeOpen("completed")
 		if w.calls == nil {
 			w.calls = map[int]*output{}
 		}
 		o = w.add("function_call", "fc_")
 		o.callID, o.name = c.CallID, c.Name
 		w.calls[c.Call] = o
-		w.event("response.output_item.added", o.index(), `"item":`+o.json("in_progress", ""))
+		w.added(o)
 	}
 	if c.Text != "" {
-		o.text = append(o.text, c.Text...)
-		w.event("response.function_call_arguments.delta", o.place(), `"delta":`+router.Quote(c.Text))
+		w.argue(o, c.Text)
+	}
+}
+
+func (w *rendering) argue(o *output, text string) {
+	o.text.add(text)
+	if w.event("response.function_call_arguments.delta") {
+		w.b = gjson.AppendJSONString(append(o.place(w.b), `,"delta":`...), text)
+		w.ended()
 	}
 }
 
@@ -147,101 +204,54 @@ func (w *rendering) add(kind, prefix string) *output {
 	return o
 }
 
-// opened gives the open item of a kind, and opens one if it is of another.
-func (w *rendering) opened(kind, prefix string) *output {
-	if w.open != nil && w.open.kind == kind {
-		return w.open
+func (w *rendering) added(o *output) {
+	if w.event("response.output_item.added") {
+		w.b = o.append(append(o.index(w.b), `,"item":`...), "in_progress", "")
+		w.ended()
 	}
-	w.closeOpen("completed")
-	w.open = w.add(kind, prefix)
-	w.event("response.output_item.added", w.open.index(), `"item":`+w.open.json("in_progress", ""))
+}
+
+// opened gives the open item of a kind, and opens one if there is none.
+func (w *rendering) opened(kind, prefix string) *output {
+	if w.open == nil {
+		w.open = w.add(kind, prefix)
+		w.added(w.open)
+	}
 	return w.open
 }
 
-// closeAll ends what is open: the last item is incomplete where the answer is.
-func (w *rendering) closeAll() {
-	status := func(o *output) string {
-		if w.finish != router.FinishStop && w.finish != router.FinishTool && o.at == len(w.output)-1 {
-			return "incomplete"
-		}
-		return "completed"
-	}
-	if w.open != nil {
-		w.closeOpen(status(w.open))
-	}
-	for _, o := range w.output {
-		if o.kind == "function_call" && o.status == "" {
-			w.closeCall(o, status(o))
-		}
-	}
-}
-
-func (w *rendering) closeCall(o *output, status string) {
-	if len(o.text) == 0 && status == "completed" {
-		o.text = []byte("{}")
-		w.event("response.function_call_arguments.delta", o.place(), `"delta":"{}"`)
-	}
-	w.event("response.function_call_arguments.done", o.place(), `"name":`+router.Quote(o.name), `"arguments":`+router.Quote(string(o.text)))
-	w.done(o, status)
-}
-
-func (w *rendering) closeOpen(status string) {
-	o := w.open
-	if o == nil {
-		return
-	}
-	w.open = nil
-	if o.kind == "reasoning" {
-		text := router.Quote(string(o.text))
-		w.event("response.reasoning_summary_text.done", o.place(), `"summary_index":0`, `"text":`+text)
-		w.event("response.reasoning_summary_part.done", o.place(), `"summary_index":0`, `"part":`+summary(text))
-	} else {
-		w.closePart(o)
-	}
-	w.done(o, status)
-}
-
-// closePart ends the last part of a message.
-func (w *rendering) closePart(m *output) {
-	if len(m.parts) == 0 {
-		return
-	}
-	p := m.last()
-	text := router.Quote(string(p.text))
-	if p.kind == router.KindRefusal {
-		w.event("response.refusal.done", m.place(), m.contentIndex(), `"refusal":`+text)
-	} else {
-		w.event("response.output_text.done", m.place(), m.contentIndex(), `"logprobs":[]`, `"text":`+text)
-	}
-	w.event("response.content_part.done", m.place(), m.contentIndex(), `"part":`+p.json(text))
-}
-
-func (w *rendering) done(o *output, status string) {
-	o.status = status
-	w.event("response.output_item.done", o.index(), `"item":`+o.json(status, router.MintSeal(w.head.Request)))
-}
-
-// End writes the terminal event, with the usage.
+// End writes the terminal event, with the usage, and before it what ends the items that are open.
 func (w *rendering) End(u ledger.Usage) []byte {
-	w.b = nil
+	w.closeAll()
+	w.usage = &u
+	return w.More()
+}
+
+// end writes the terminal event.
+func (w *rendering) end() {
 	w.begin()
 	status := w.status()
-	w.event("response."+status, w.response(status, "null", &u))
-	return w.b
+	if w.event("response." + status) {
+		w.b = w.response(append(w.b, `,"response":`...), status, "null", w.usage)
+		w.ended()
+	}
+	w.usage, w.output, w.calls = nil, nil, nil
 }
 
 // Body writes a whole answer.
 func (w *rendering) Body(steps []router.Chunk, u ledger.Usage) []byte {
 	w.mute = true
 	for _, c := range steps {
-		w.step(c)
+		w.Chunk(c)
 	}
-	return []byte(w.response(w.status(), "null", &u)[len(`"response":`):])
+	w.closeAll()
+	w.More()
+	return w.response(nil, w.status(), "null", &u)
 }
 
 // Error writes the events that end a stream which cannot be finished.
 func (w *rendering) Error(f router.Failure) []byte {
-	return breakOff(f, w.sequence, w.response("failed", failure(f), nil))
+	return breakOff(f, w.sequence, w.response(nil, "failed", failure(f), nil))
 }
 
 // status is how the answer ended.
@@ -252,42 +262,51 @@ func (w *rendering) status() string {
 	return "completed"
 }
 
-// response writes the member response of an event. It has a usage once that is known.
-func (w *rendering) response(status, failure string, u *ledger.Usage) string {
-	o := router.NewObject(512 + len(w.echo))
-	o.String("id", "resp_"+w.head.Request)
-	o.String("object", "response")
-	o.Int("created_at", w.head.Created)
-	o.String("status", status)
-	o.Raw("error", failure)
-	details := "null"
-	switch {
-	case status == "incomplete" && w.finish == router.FinishFiltered:
-		details = `{"reason":"content_filter"}`
-	case status == "incomplete":
-		details = `{"reason":"max_output_tokens"}`
-	}
-	o.Raw("incomplete_details", details)
-	o.String("model", w.head.Model)
-	items := &list{}
-	for _, it := range w.output {
-		if it.status != "" {
-			items.add(it.json(it.status, router.MintSeal(w.head.Request)))
+// response appends the response that an event has. It has a usage once that is known.
+func (w *rendering) response(b []byte, status, failure string, u *ledger.Usage) []byte {
+	room := len(w.echo) + 1024
+	for _, o := range w.output {
+		if o.status != "" {
+			room += o.room()
 		}
 	}
-	o.Raw("output", items.end())
-	tier := "null"
+	b = reserve(b, room)
+	b = append(append(append(b, `{"id":"resp_`...), w.head.Request...), `","object":"response","created_at":`...)
+	b = strconv.AppendInt(b, w.head.Created, 10)
+	b = append(append(append(b, `,"status":"`...), status...), `","error":`...)
+	b = append(append(b, failure...), `,"incomplete_details":`...)
+	switch {
+	case status == "incomplete" && w.finish == router.FinishFiltered:
+		b = append(b, `{"reason":"content_filter"}`...)
+	case status == "incomplete":
+		b = append(b, `{"reason":"max_output_tokens"}`...)
+	default:
+		b = append(b, "null"...)
+	}
+	b = gjson.AppendJSONString(append(b, `,"model":`...), w.head.Model)
+	b = append(b, `,"output":[`...)
+	for _, o := range w.output {
+		if o.status == "" {
+			continue
+		}
+		if b[len(b)-1] != '[' {
+			b = append(b, ',')
+		}
+		b = o.append(b, o.status, router.MintSeal(w.head.Request))
+	}
+	b = append(b, `],"service_tier":`...)
 	if w.tier != "" {
-		tier = router.Quote(tierOf(w.tier))
+		b = gjson.AppendJSONString(b, tierOf(w.tier))
+	} else {
+		b = append(b, "null"...)
 	}
-	o.Raw("service_tier", tier)
-	usage := "null"
+	b = append(b, `,"usage":`...)
 	if u != nil {
-		usage = usageOf(*u)
+		b = appendUsage(b, *u)
+	} else {
+		b = append(b, "null"...)
 	}
-	o.Raw("usage", usage)
-	b := o.End()
-	return `"response":` + string(b[:len(b)-1]) + w.echo + "}"
+	return append(append(b, w.echo...), '}')
 }
 
 // tierOf is this dialect's word for a service tier of another.

@@ -53,9 +53,18 @@ func events(t *testing.T, stream string) ([]responses.ResponseStreamEventUnion, 
 func render(w router.Writer, steps ...router.Chunk) string {
 	var b strings.Builder
 	for _, c := range steps {
-		b.Write(w.Chunk(c))
+		b.WriteString(written(w, w.Chunk(c)))
 	}
 	return b.String()
+}
+
+// written is what was returned first, and what is left.
+func written(w router.Writer, first []byte) string {
+	s := string(first)
+	for b := w.More(); len(b) > 0; b = w.More() {
+		s += string(b)
+	}
+	return s
 }
 
 // answered is an answer with everything that an answer can have, as a provider of another dialect gives it.
@@ -75,7 +84,7 @@ const asked = `{"model":"nova","instructions":"Be brief.","stream":true,"reasoni
 func TestRenderedStream(t *testing.T) {
 	r := decode(t, asked)
 	w := Inbound{}.Writer(r, head, ledger.DialectAnthropicMessages)
-	stream := render(w, answered...) + string(w.End(usage))
+	stream := render(w, answered...) + written(w, w.End(usage))
 	got, err := events(t, stream)
 	if err != nil {
 		t.Fatal(err)
@@ -188,7 +197,7 @@ func TestRenderedBody(t *testing.T) {
 // What a caller did not ask to see is not shown, and its tokens are in the usage all the same.
 func TestRenderedWithoutThoughts(t *testing.T) {
 	w := Inbound{}.Writer(decode(t, `{"model":"nova","input":"a"}`), head, ledger.DialectGemini)
-	got, err := events(t, render(w, answered...)+string(w.End(usage)))
+	got, err := events(t, render(w, answered...)+written(w, w.End(usage)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +212,7 @@ func TestRenderedIncomplete(t *testing.T) {
 		w := Inbound{}.Writer(decode(t, `{"model":"nova","input":"a"}`), head, ledger.DialectGemini)
 		got, err := events(t, render(w, router.Chunk{Kind: router.KindText, Text: "a", Content: true}, router.Chunk{Kind: router.KindCall, CallID: "b", Name: "f", Text: `{}`, Content: true},
 			router.Chunk{Kind: router.KindCall, Call: 1, CallID: "c", Name: "f", Text: `{"a`, Content: true}, router.Chunk{Index: 1, Kind: router.KindText, Text: "another answer"},
-			router.Chunk{Finish: finish}, router.Chunk{Kind: router.KindText, Text: "too late"})+string(w.End(usage)))
+			router.Chunk{Finish: finish}, router.Chunk{Kind: router.KindText, Text: "too late"})+written(w, w.End(usage)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -216,7 +225,7 @@ func TestRenderedIncomplete(t *testing.T) {
 	}
 	// Nothing at all, and an end.
 	w := Inbound{}.Writer(decode(t, `{"model":"nova","input":"a"}`), head, ledger.DialectGemini)
-	got, err := events(t, render(w, router.Chunk{Finish: router.FinishFiltered})+string(w.End(usage)))
+	got, err := events(t, render(w, router.Chunk{Finish: router.FinishFiltered})+written(w, w.End(usage)))
 	if err != nil || len(got) != 3 || len(got[2].Response.Output) != 0 {
 		t.Errorf("%v %v", got, err)
 	}

@@ -25,7 +25,7 @@ func (Upstream) Open(ctx context.Context, c router.Call) (router.Reply, error) {
 	case router.EndpointCount:
 		e.Path, e.Stream, e.Decoder = "/responses/input_tokens", false, &counting{}
 	case router.EndpointChat:
-		e.Decoder = &decoder{attempt: c.Attempt, own: own}
+		e.Decoder = &decoder{attempt: c.Attempt, keeps: c.Keeps(ledger.DialectOpenAIResponses)}
 	default:
 		return nil, &router.FieldError{Field: c.Request.Name("model"), Reason: "is not reached by Responses for " + string(c.Request.Endpoint)}
 	}

@@ -199,10 +199,15 @@ func (p *pair) call(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		written += len(w.Chunk(c))
+		for b := w.Chunk(c); len(b) > 0; b = w.More() {
+			written += len(b)
+		}
 	}
 	u, final := reply.Usage()
-	if written += len(w.End(u)); written == 0 || !final {
+	for b := w.End(u); len(b) > 0; b = w.More() {
+		written += len(b)
+	}
+	if written == 0 || !final {
 		return errors.New("the answer is not whole")
 	}
 	return nil
