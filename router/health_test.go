@@ -85,7 +85,15 @@ func TestCredentialFailuresOpenAtOnce(t *testing.T) {
 	if h.Open(sibling, now) || h.State(sibling, now).Failing {
 		t.Error("another model is shut out: what the credential may not do with one it may with another")
 	}
+	good := ledger.Choice{Model: "openai/c", Credential: "cred_1"}
+	try(h, good, now.Add(-time.Hour), router.ClassCredential)
+	trial, _ := h.Allow(good, now)
+	trial.Streamed(time.Second, 0, 0)
+	trial.Report("", now)
 	h.Clear("cred_1")
+	if h.Condition(good, now).FirstByte == 0 {
+		t.Error("of a leg that answers again it is forgotten how")
+	}
 	if h.Open(leg, now) || h.State(leg, now) != (router.State{}) {
 		t.Error("a credential that was found to be good stays shut out")
 	}

@@ -179,3 +179,31 @@ func TestTrafficLeavesWhatHangs(t *testing.T) {
 	leave()
 	<-done
 }
+
+// unhurried is a caller who takes a second for whatever comes.
+type unhurried struct {
+	answer
+	clock *hands
+}
+
+func (u *unhurried) Send(b []byte) error {
+	u.clock.sleep(nil, time.Second)
+	return u.answer.Send(b)
+}
+
+// What others have taken is not the leg's: the attempt before it, and the caller.
+func TestPaceIsTheLegsOwn(t *testing.T) {
+	n, clock := wound(t)
+	n.open("org_a", "starter")
+	n.inOrder("org_a")
+	n.up.Script("openai", "gpt-6-luna", sandbox.Script{Latency: 5 * time.Second, Fail: sandbox.Overloaded})
+	n.up.Script("anthropic", "claude-haiku-5-5", sandbox.Script{Latency: 400 * time.Millisecond, Output: 100, Chunks: 10})
+	a := &unhurried{clock: clock}
+	if failure := n.d.Do(t.Context(), n.task("req_1", "org_a", "auto", "hello", `,"stream":true`), a); failure != nil {
+		t.Fatalf("%+v", failure)
+	}
+	got := n.d.Health.Condition(ledger.Choice{Model: models[1], Credential: n.pool["anthropic"]}, clock.now())
+	if got.FirstByte != int64(400*time.Millisecond) || got.Throughput != 0 {
+		t.Errorf("%+v", got)
+	}
+}
