@@ -16,6 +16,8 @@ type Policy struct {
 	// Aliases are names of the org's own for models; a caller may use them as a model's name.
 	Aliases map[string]string `json:"aliases,omitempty" yaml:"aliases"`
 	Routes  []PolicyRoute     `json:"routes,omitempty" yaml:"routes"`
+
+	at map[string]place // where each path stands in the text that it was parsed from
 }
 
 // Settings hold for every call; a route may set them anew for those that it matches. A zero value is not set.
@@ -23,7 +25,7 @@ type Settings struct {
 	Credentials  Mode      `json:"credentials,omitzero" yaml:"credentials"`
 	PaidFallback *bool     `json:"paid_fallback,omitempty" yaml:"paid_fallback"` // may a failing credential of the org's own move to the platform's
 	MaxAttempts  int       `json:"max_attempts,omitzero" yaml:"max_attempts"`    // legs of a call
-	RetryOn      []Class   `json:"retry_on,omitempty" yaml:"retry_on"`           // failures that move on to the next leg
+	RetryOn      []Class   `json:"retry_on,omitzero" yaml:"retry_on"`            // failures that move on to the next leg; an empty list is none
 	Timeouts     Deadlines `json:"timeouts,omitzero" yaml:"timeouts"`
 	OnAbort      OnAbort   `json:"on_abort,omitzero" yaml:"on_abort"`
 	Providers    []string  `json:"providers,omitempty" yaml:"providers"` // the only ones that calls may go to; all if none

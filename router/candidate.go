@@ -1,0 +1,178 @@
+package router
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"waybill/ledger"
+)
+
+// unlisted is what a model is taken to bear that the catalogue does not list: all that its caller asks of it. What it does
+// not bear, its provider refuses.
+var unlisted = []string{ledger.FeatureChat, ledger.FeatureReasoning, ledger.FeatureSampling, ledger.FeatureImages, ledger.FeatureDocuments, ledger.FeatureTools,
+	ledger.FeatureStructured, ledger.FeaturePrefill, ledger.FeatureMaxTokens, ledger.FeatureEmbedding}
+
+// candidate is a leg that a route proposes, and what the call needs that its model lacks.
+type candidate struct {
+	Leg
+	unfit string // a reason to pass it over; none: it fits
+}
+
+// propose gathers the candidates, in groups: all of a group go before those of the next.
+func (r *routing) propose() error {
+	switch {
+	case len(r.rule.Try) > 0:
+		r.listed(r.rule.Try)
+		return nil
+	case r.decision.Lane == ledger.LaneAuto:
+		return r.pooled()
+	}
+	m, err := r.named()
+	if err != nil {
+		return err
+	}
+	r.byMode([]*ledger.Model{m}, "")
+	return nil
+}
+
+// listed takes a rule's list as it stands: each of its lines comes before the next.
+func (r *routing) listed(try []Try) {
+	for _, t := range try {
+		whose, id, _ := strings.Cut(t.Credential, "/")
+		m := r.known(t.Model, whose != string(ledger.PlatformPool))
+		if m == nil {
+			r.pass(ledger.Choice{Model: r.view.Policy.means(t.Model)}, passUnknown)
+			continue
+		}
+		before, unfit := len(r.groups), r.unfit(m)
+		switch whose {
+		case "":
+			r.byMode([]*ledger.Model{m}, unfit)
+		case string(ledger.PlatformPool):
+			r.group(r.view.Pool, []*ledger.Model{m}, unfit, all)
+		default:
+			r.group(r.view.Own, []*ledger.Model{m}, unfit, func(c *ledger.Credential) bool { return id == "" || c.ID == id })
+		}
+		if len(r.groups) == before {
+			r.pass(ledger.Choice{Model: m.Name, Credential: id, Kind: ledger.CredentialKind(whose)}, passMissing)
+		}
+	}
+}
+
+// pooled takes the models of the auto lane that can do what the request needs.
+func (r *routing) pooled() error {
+	if r.ask.Endpoint == EndpointEmbed {
+		reason := "name a model: vectors of different models cannot be compared"
+		if r.rule.Auto != nil && !isAuto(r.model) {
+			reason = fmt.Sprintf("route %q leaves the model to waybill, and vectors of different models cannot be compared: the policy needs a route for endpoint embeddings before it", r.decision.Route)
+		}
+		return &FieldError{r.ask.Field, reason}
+	}
+	pool := r.view.Auto
+	if r.rule.Auto != nil && len(r.rule.Auto.Pool) > 0 {
+		pool = r.rule.Auto.Pool
+	}
+	var models []*ledger.Model
+	for _, name := range pool {
+		m := r.known(name, true)
+		if m == nil {
+			r.pass(ledger.Choice{Model: r.view.Policy.means(name)}, passUnknown)
+			continue
+		}
+		if why := r.unfit(m); why != "" {
+			r.pass(ledger.Choice{Model: m.Name}, why)
+			continue
+		}
+		models = append(models, m)
+	}
+	r.byMode(models, "")
+	return nil
+}
+
+// unfit says why a model that the caller did not name cannot serve the call, empty if it can.
+func (r *routing) unfit(m *ledger.Model) string {
+	a := r.ask
+	switch embeds := a.Endpoint == EndpointEmbed; {
+	case embeds && !m.Has(ledger.FeatureEmbedding):
+		return passLacks + ledger.FeatureEmbedding
+	case embeds: // each text has the context to itself
+		return ""
+	case !m.Has(ledger.FeatureChat):
+		return passLacks + ledger.FeatureChat
+	}
+	return a.unfit(m)
+}
+
+// named is the model that the caller named.
+func (r *routing) named() (*ledger.Model, error) {
+	m := r.known(r.model, true)
+	if m == nil {
+		return nil, &ledger.Error{Code: ledger.CodeUnknownModel, Message: "model \"" + r.ask.Model + "\" is not in the catalogue: see GET /v1/models"}
+	}
+	switch embeds := r.ask.Endpoint == EndpointEmbed; {
+	case embeds && !m.Has(ledger.FeatureEmbedding):
+		return nil, &FieldError{r.ask.Field, m.Name + " makes no embeddings"}
+	case !embeds && !m.Has(ledger.FeatureChat):
+		return nil, &FieldError{r.ask.Field, m.Name + " does not chat"}
+	}
+	return m, nil
+}
+
+// known finds a model by its name or an alias, in the catalogue or, where an org's own credential may serve it, as one of its
+// provider's that the catalogue does not list.
+func (r *routing) known(name string, own bool) *ledger.Model {
+	name = r.view.Policy.means(name)
+	if m := r.view.Model(name); m != nil {
+		if m.Retired {
+			return nil
+		}
+		return m
+	}
+	provider, id, ok := strings.Cut(name, "/")
+	has := own && slices.ContainsFunc(r.view.Own, func(c *ledger.Credential) bool { return c.Provider == provider })
+	if !ok || !has || id == "" || len(name) > maxNameText || strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return nil
+	}
+	return &ledger.Model{Name: name, Provider: provider, ID: id, Features: unlisted}
+}
+
+func all(*ledger.Credential) bool { return true }
+
+// byMode groups models' legs by whose turn it is. Those that the mode leaves out come last: what is passed over is told.
+func (r *routing) byMode(models []*ledger.Model, unfit string) {
+	own := func() {
+		r.group(r.view.Own, models, unfit, func(c *ledger.Credential) bool { return c.Use != ledger.UseFallback })
+	}
+	kept := func() {
+		r.group(r.view.Own, models, unfit, func(c *ledger.Credential) bool { return c.Use == ledger.UseFallback })
+	}
+	pool := func() { r.group(r.view.Pool, models, unfit, all) }
+	var turns []func()
+	switch r.decision.Settings.Credentials {
+	case BYOKOnly:
+		turns = []func(){own, kept, pool}
+	case PlatformFirst, PlatformOnly:
+		turns = []func(){pool, own, kept}
+	default:
+		turns = []func(){own, pool, kept}
+	}
+	for _, turn := range turns {
+		turn()
+	}
+}
+
+// group pairs models with the credentials of a wallet that reach them, model by model.
+func (r *routing) group(wallet []*ledger.Credential, models []*ledger.Model, unfit string, takes func(*ledger.Credential) bool) {
+	var group []candidate
+	for _, m := range models {
+		for _, c := range wallet {
+			if c.Provider == m.Provider && takes(c) {
+				group = append(group, candidate{Leg{m, c}, unfit})
+			}
+		}
+	}
+	if len(group) > 0 {
+		r.groups = append(r.groups, group)
+	}
+}
