@@ -59,51 +59,55 @@ func (s *Server) infer(d door, c *call, w http.ResponseWriter) {
 		return
 	}
 	w.Header()["Waybill-Request"] = []string{c.id}
+	d.Array = arrayed(c.r)
+	refuse := func(f router.Failure) {
+		f.Array = d.Array
+		s.refuse(w, in, c.id, f)
+	}
 	if err := s.authenticate(c); err != nil {
-		s.refuse(w, in, c.id, *router.FailureOf(err))
+		refuse(*router.FailureOf(err))
 		return
 	}
 	if !s.calls.enter() {
-		s.refuse(w, in, c.id, router.Failure{Status: http.StatusServiceUnavailable, Code: "not_ready", RetryAfter: time.Second, Message: "the node is stopping"})
+		refuse(router.Failure{Status: http.StatusServiceUnavailable, Code: "not_ready", RetryAfter: time.Second, Message: "the node is stopping"})
 		return
 	}
 	defer s.calls.leave()
 	if err := s.ready(); err != nil {
-		s.refuse(w, in, c.id, router.Failure{Status: http.StatusServiceUnavailable, Code: "not_ready", RetryAfter: time.Second, Message: "the node is not ready: " + err.Error()})
+		refuse(router.Failure{Status: http.StatusServiceUnavailable, Code: "not_ready", RetryAfter: time.Second, Message: "the node is not ready: " + err.Error()})
 		return
 	}
 	m := s.meter(c, w, d.dialect)
 	if f := m.request(); f != nil {
-		s.refuse(w, in, c.id, *f)
+		refuse(*f)
 		return
 	}
 	body, taken, f := s.body(w, c.r, s.o.Limits.MaxBody)
 	if f != nil {
-		s.refuse(w, in, c.id, *f)
+		refuse(*f)
 		return
 	}
 	defer s.bodies.give(taken)
 	by, err := byOf(c.r, ledger.By{Actor: c.actor(), Cause: c.id}, body)
 	if err != nil {
-		s.refuse(w, in, c.id, *router.FailureOf(err))
+		refuse(*router.FailureOf(err))
 		return
 	}
 	d.Body, d.Header, d.Model = body, c.r.Header, c.vars["model"]
-	d.Array = d.Stream && c.r.URL.Query().Get("alt") != "sse"
 	q, err := in.Decode(d.Incoming)
 	if err != nil {
-		s.refuse(w, in, c.id, *router.FailureOf(err))
+		refuse(*router.FailureOf(err))
 		return
 	}
 	if f := m.reserve(q); f != nil {
-		s.refuse(w, in, c.id, *f)
+		refuse(*f)
 		return
 	}
 	defer m.release()
 	defer s.resolve(c)
 	k := &sink{w: w, control: http.NewResponseController(w), patient: s.o.Limits.WriteTimeout, stream: q.Stream, array: q.Array}
 	if f := s.o.Dispatcher.Do(c, router.Task{ID: c.id, By: by, Org: c.key.Org, Key: c.key.ID, Request: q, Inbound: in, Settled: m.settled}, k); f != nil {
-		s.refuse(w, in, c.id, *f)
+		refuse(*f)
 	}
 }
 

@@ -117,10 +117,16 @@ func (s *Server) panicked(v *visit, r *http.Request, p any) {
 func (s *Server) lost(w http.ResponseWriter, r *http.Request, f router.Failure) {
 	id := requestOf(w)
 	if in := s.o.Inbounds[spokenAt(r)]; in != nil {
+		f.Array = arrayed(r)
 		s.refuse(w, in, id, f)
 		return
 	}
 	s.problem(w, id, problemOf(f))
+}
+
+// arrayed tells whether a call wants a stream that is one JSON array, as Gemini's is unless it is asked for as SSE.
+func arrayed(r *http.Request) bool {
+	return strings.HasSuffix(r.URL.Path, ":streamGenerateContent") && r.URL.Query().Get("alt") != "sse"
 }
 
 // spokenAt is the dialect of a caller at an address, be there a route or not. Anthropic's clients are known by their

@@ -46,7 +46,8 @@ type fieldViolation struct {
 }
 
 // Failure writes {"error":{"code","message","status","details"}}, which the SDKs raise as an APIError. The class is the
-// reason in the details' ErrorInfo, in upper case as Google has reasons, and as it is in the metadata.
+// reason in the details' ErrorInfo, in upper case as Google has reasons, and as it is in the metadata. Where the answer was to be
+// one JSON array, the error is its only element.
 func (Inbound) Failure(f router.Failure) []byte {
 	var body struct {
 		Error struct {
@@ -74,6 +75,9 @@ func (Inbound) Failure(f router.Failure) []byte {
 		e.Details = append(e.Details, errorDetail{Type: rpc + "RequestInfo", Request: f.Request})
 	}
 	b, _ := json.Marshal(body) // strings and numbers alone: it cannot fail
+	if f.Array {
+		return append(append([]byte{'['}, b...), ']')
+	}
 	return b
 }
 

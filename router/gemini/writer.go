@@ -40,6 +40,7 @@ func (s *sheet) close() []byte {
 
 // Error writes the partial answer that the SDKs raise. Nothing follows it but the array's end.
 func (s *sheet) Error(f router.Failure) []byte {
+	f.Array = false
 	return append(s.frame(nil, Inbound{}.Failure(f)), s.close()...)
 }
 
