@@ -27,6 +27,14 @@ type credential struct {
 	Order       int        `json:"order"`
 	AttachedAt  Time       `json:"attached_at"`
 	RotatedAt   Time       `json:"rotated_at"`
+
+	State        string         `json:"state"`          // as the latest check found it: ok, dead, unfunded, limited, unreachable; or unchecked
+	Code         string         `json:"code,omitempty"` // the provider's, of that check
+	CheckedAt    Time           `json:"checked_at"`
+	Failing      string         `json:"failing,omitempty"` // why calls on it fail now: a class such as credential or overloaded
+	FailingSince Time           `json:"failing_since"`
+	Commitment   commitmentView `json:"commitment,omitzero"`
+	Warning      string         `json:"warning,omitempty"` // what a check that was just made found wrong
 }
 
 type credentials struct {
@@ -40,6 +48,9 @@ type newCredential struct {
 	BaseURL  string     `json:"base_url"`
 	Use      ledger.Use `json:"use"` // prefer unless given
 	Order    int        `json:"order"`
+
+	Commitment newCommitment `json:"commitment"`
+	RequireOK  bool          `json:"require_ok"` // refuse it unless a check finds it good
 }
 
 type credentialRotation struct {
@@ -58,7 +69,10 @@ func credentialRoutes() []route {
 			endpoint(http.MethodGet, of.path, "List "+of.whose+" credentials, in the order of use", of.who, listCredentials),
 			endpoint(http.MethodGet, one, "Show one of "+of.whose+" credentials", of.who, showCredential),
 			endpoint(http.MethodDelete, one, "Detach one of "+of.whose+" credentials and destroy its secret", of.who, detachCredential),
-			endpoint(http.MethodPost, one+"/rotate", "Replace the secret of one of "+of.whose+" credentials", of.who, rotateCredential))
+			endpoint(http.MethodPost, one+"/rotate", "Replace the secret of one of "+of.whose+" credentials", of.who, rotateCredential),
+			endpoint(http.MethodPost, one+"/check", "Ask the provider, by a free call, whether it takes one of "+of.whose+" credentials", of.who, checkCredential),
+			endpoint(http.MethodPut, one+"/commitment", "Say what the owner of one of "+of.whose+" credentials has agreed to spend on it; drawing it down begins anew", of.who, commitCredential),
+			endpoint(http.MethodDelete, one+"/commitment", "Take the commitment of one of "+of.whose+" credentials away", of.who, uncommitCredential))
 	}
 	return all
 }
@@ -81,6 +95,14 @@ func attachCredential(c *call, in newCredential) (credential, error) {
 	if base == "" && !c.s.addressed(in.Provider) {
 		return credential{}, invalid("base_url", "is needed, for "+in.Provider+" has no address of its own: say where its calls go (--base-url ADDRESS), or let the operator configure upstreams."+in.Provider+".base_url")
 	}
+	committed, err := in.Commitment.of()
+	if err != nil {
+		return credential{}, err
+	}
+	found, err := c.check(in, base)
+	if err != nil {
+		return credential{}, err
+	}
 	id := "cred_" + c.s.o.NewID()
 	// A caller who leaves must not end this between the vault and the log: then an error would not say whether the event
 	// is there, and its secret could be deleted beneath it.
@@ -91,7 +113,7 @@ func attachCredential(c *call, in newCredential) (credential, error) {
 		return credential{}, err
 	}
 	rec, err := c.s.o.Names.ExecuteNamed(ctx, ledger.AttachCredential{Who: c.by, Org: c.org, Credential: id, Provider: in.Provider,
-		Fingerprint: print, BaseURL: base, Use: in.Use, Order: in.Order}, Label{Kind: "credential", ID: id, Scope: c.org, Name: in.Name})
+		Fingerprint: print, BaseURL: base, Use: in.Use, Order: in.Order, Commitment: committed}, Label{Kind: "credential", ID: id, Scope: c.org, Name: in.Name})
 	if err != nil || rec.Repeated {
 		if e := vault.Delete(ctx, c.org, id); e != nil {
 			return credential{}, errors.Join(err, e)
@@ -100,7 +122,7 @@ func attachCredential(c *call, in newCredential) (credential, error) {
 	if err != nil {
 		return credential{}, err
 	}
-	return c.credentialOf(rec.Records[len(rec.Records)-1].Event.(*ledger.CredentialAttached).Credential)
+	return c.found(ctx, rec.Records[len(rec.Records)-1].Event.(*ledger.CredentialAttached).Credential, found)
 }
 
 // addressed tells whether calls for a provider have somewhere to go without a credential's own base URL. Without a
@@ -174,12 +196,20 @@ func (c *call) credentialOf(id string) (credential, error) {
 	if err != nil {
 		return credential{}, err
 	}
-	return credentialRow(k, l.Name), nil
+	var row credential
+	c.s.o.Books.View(func(st *ledger.State) { row = c.s.credentialRow(st, k, l.Name) })
+	return row, nil
 }
 
-func credentialRow(k *ledger.Credential, name string) credential {
-	return credential{ID: k.ID, Org: k.Org, Provider: k.Provider, Name: name, Kind: string(k.Kind()), Fingerprint: k.Fingerprint, BaseURL: k.BaseURL,
-		Use: k.Use, Order: k.Order, AttachedAt: Time(k.Attached), RotatedAt: Time(k.Rotated)}
+func (s *Server) credentialRow(st *ledger.State, k *ledger.Credential, name string) credential {
+	row := credential{ID: k.ID, Org: k.Org, Provider: k.Provider, Name: name, Kind: string(k.Kind()), Fingerprint: k.Fingerprint, BaseURL: k.BaseURL,
+		Use: k.Use, Order: k.Order, AttachedAt: Time(k.Attached), RotatedAt: Time(k.Rotated),
+		State: cmp.Or(string(k.Checked.Status), unchecked), Code: k.Checked.Code, CheckedAt: Time(k.Checked.At),
+		Commitment: commitmentOf(k, ledger.InstantOf(s.o.Now()))}
+	if state := s.failing(st, k); state.Failing {
+		row.Failing, row.FailingSince = string(state.Why), Time(ledger.InstantOf(state.Since))
+	}
+	return row
 }
 
 func listCredentials(c *call, _ nothing) (credentials, error) {
@@ -191,7 +221,7 @@ func listCredentials(c *call, _ nothing) (credentials, error) {
 	out := credentials{Credentials: []credential{}}
 	c.s.o.Books.View(func(st *ledger.State) {
 		for _, k := range st.Wallet(c.org) {
-			out.Credentials = append(out.Credentials, credentialRow(k, names[k.ID]))
+			out.Credentials = append(out.Credentials, c.s.credentialRow(st, k, names[k.ID]))
 		}
 	})
 	return out, nil
@@ -214,6 +244,9 @@ func detachCredential(c *call, _ nothing) (credential, error) {
 	}
 	if err := c.s.o.Vault.Delete(context.WithoutCancel(c), c.org, gone.ID); err != nil {
 		return credential{}, fmt.Errorf("credential %s is detached, but its secret is still in the vault, until the next start: %w", gone.ID, err)
+	}
+	if d := c.s.o.Dispatcher; d != nil {
+		d.Health.Clear(gone.ID)
 	}
 	return gone, nil
 }
@@ -242,5 +275,8 @@ func rotateCredential(c *call, in credentialRotation) (credential, error) {
 		}
 		return credential{}, err
 	}
-	return c.credentialOf(k.ID)
+	if d := c.s.o.Dispatcher; d != nil {
+		d.Health.Clear(k.ID) // what is known of the former secret says nothing of this one
+	}
+	return c.recheck(ctx, k.ID)
 }

@@ -139,8 +139,7 @@ func (k *Checker) confirm(ctx context.Context, s suspicion) {
 	}
 	found, err := k.d.look(ctx, s.credential)
 	if err == nil && found.Status != ledger.CheckOK { // else the failure was of this one call or model, and the breaker's to mind
-		k.d.mind(s.credential, found)
-		err = k.d.recordFinding(ctx, by, s.credential, found)
+		err = k.d.Found(ctx, by, s.credential, found)
 	}
 	k.report(ctx, s.credential, err)
 }
@@ -154,14 +153,19 @@ func (k *Checker) report(ctx context.Context, c *ledger.Credential, err error) {
 	}
 }
 
-// Verify checks a credential, has routing know what was found, and records it if it is new.
+// Verify checks a credential, and sees to what was found as Found does.
 func (d *Dispatcher) Verify(ctx context.Context, by ledger.By, c *ledger.Credential) (Finding, error) {
 	f, err := d.look(ctx, c)
 	if err != nil {
 		return f, err
 	}
+	return f, d.Found(ctx, by, c, f)
+}
+
+// Found has routing know what a check of a credential found, and records it if it is new.
+func (d *Dispatcher) Found(ctx context.Context, by ledger.By, c *ledger.Credential, f Finding) error {
 	d.mind(c, f)
-	return f, d.recordFinding(ctx, by, c, f)
+	return d.recordFinding(ctx, by, c, f)
 }
 
 // look checks a credential with the secret that the vault has.

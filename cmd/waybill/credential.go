@@ -24,6 +24,26 @@ type credentialView struct {
 	Order       int    `json:"order"`
 	AttachedAt  string `json:"attached_at"`
 	RotatedAt   string `json:"rotated_at"`
+
+	State        string         `json:"state"`
+	Code         string         `json:"code"`
+	CheckedAt    string         `json:"checked_at"`
+	Failing      string         `json:"failing"`
+	FailingSince string         `json:"failing_since"`
+	Commitment   commitmentView `json:"commitment"`
+	Warning      string         `json:"warning"`
+}
+
+// condition is how the credential is, in a few words.
+func (c credentialView) condition() string {
+	s := c.State
+	if c.Code != "" {
+		s += " (" + c.Code + ")"
+	}
+	if c.FailingSince != "" {
+		s += ", failing since " + second(c.FailingSince)
+	}
+	return s
 }
 
 var credentialAttach = command{
@@ -32,7 +52,9 @@ var credentialAttach = command{
 	about: "attach a provider's key: an org's own, or the platform's",
 	more: "The secret is read from the standard input and sealed in the vault. PROVIDER is openai, anthropic, google, another that\n" +
 		"waybill knows, or one of the configuration. Some, such as azure and vllm, have no address of their own: say it with --base-url.\n" +
-		"ORG may be platform: then it is capacity that plans and credit pay for.",
+		"ORG may be platform: then it is capacity that plans and credit pay for.\n" +
+		"The provider is asked by a free call whether it takes the key. One that it does not take is attached all the same, with a\n" +
+		"warning, unless --require-ok is given.",
 	example: []string{`echo "$OPENAI_API_KEY" | waybill credential attach acme openai --name ours`,
 		`echo "$ANTHROPIC_API_KEY" | waybill credential attach platform anthropic`,
 		`echo "$AZURE_OPENAI_API_KEY" | waybill credential attach acme azure --base-url https://RESOURCE.openai.azure.com/openai/v1`},
@@ -41,17 +63,25 @@ var credentialAttach = command{
 		use := f.String("use", string(ledger.UsePrefer), "when it is taken: prefer (before platform capacity), fallback (after it), only")
 		order := f.Int("order", 0, "place among the org's credentials for the provider, ascending")
 		base := f.String("base-url", "", "where calls with it go, if not to the provider's own `ADDRESS`")
+		commitment := f.String("commitment", "", "`WHAT` its owner has agreed to spend on it, such as usd=50000/2026-12-31: by the end of that day, or without one")
+		requireOK := f.Bool("require-ok", false, "attach it only if the provider takes it")
 		asJSON := f.asJSON()
 		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
+			body := map[string]any{"provider": args[1], "name": *name, "use": *use, "order": *order, "base_url": *base, "require_ok": *requireOK}
+			if *commitment != "" {
+				c, err := parseCommitment(*commitment)
+				if err != nil {
+					return misused("--commitment: %v", err)
+				}
+				body["commitment"] = c
+			}
 			secret, err := w.secret()
 			if err != nil {
 				return err
 			}
-			answer, err := a.call(ctx, "POST", wallet(args[0]), map[string]any{"provider": args[1], "name": *name, "secret": secret, "use": *use, "order": *order, "base_url": *base})
-			if err != nil {
-				return err
-			}
-			return show(w, answer, *asJSON, func(c credentialView) error { return credentialTable(w, c) })
+			body["secret"] = secret
+			answer, err := a.call(ctx, "POST", wallet(args[0]), body)
+			return showChecked(w, answer, err, *asJSON)
 		})
 	},
 }
@@ -59,7 +89,7 @@ var credentialAttach = command{
 var credentialList = command{
 	name:    "credential list",
 	args:    "ORG",
-	about:   "list the credentials of an org, or of the platform, in the order of use",
+	about:   "list the credentials of an org, or of the platform, in the order of use, with how they are",
 	example: []string{"waybill credential list acme", "waybill credential list platform"},
 	setup: func(f *flags) action {
 		asJSON := f.asJSON()
@@ -91,10 +121,7 @@ var credentialRotate = command{
 				return err
 			}
 			answer, err := a.call(ctx, "POST", wallet(args[0])+at("/%s/rotate", id), map[string]any{"secret": secret})
-			if err != nil {
-				return err
-			}
-			return show(w, answer, *asJSON, func(c credentialView) error { return credentialTable(w, c) })
+			return showChecked(w, answer, err, *asJSON)
 		})
 	},
 }
@@ -145,12 +172,21 @@ func (w *work) secret() (string, error) {
 	return s, nil
 }
 
+// credentialTable lists credentials, and below them the commitments of those that have one.
 func credentialTable(w *work, credentials ...credentialView) error {
-	t := newTable("name", "id", "provider", "kind", "use", ">order", "fingerprint", "attached", "rotated", "base url")
+	t := newTable("name", "id", "provider", "kind", "use", ">order", "state", "checked", "fingerprint", "attached", "rotated", "base url")
+	commitments := newTable("name", ">commitment", ">drawn", ">left", "until")
 	for _, c := range credentials {
-		t.row(c.Name, c.ID, c.Provider, c.Kind, c.Use, strconv.Itoa(c.Order), c.Fingerprint, second(c.AttachedAt), second(c.RotatedAt), c.BaseURL)
+		t.row(c.Name, c.ID, c.Provider, c.Kind, c.Use, strconv.Itoa(c.Order), c.condition(), second(c.CheckedAt), c.Fingerprint, second(c.AttachedAt), second(c.RotatedAt), c.BaseURL)
+		if m := c.Commitment; m.Amount != "" {
+			commitments.row(c.Name, m.Amount, m.Drawn, m.Left, second(m.Until))
+		}
 	}
-	return t.write(w.stdout)
+	if err := t.write(w.stdout); err != nil || len(commitments.rows) == 0 {
+		return err
+	}
+	w.printf("\n")
+	return commitments.write(w.stdout)
 }
 
 // credentialNamed finds a credential's id by its name. What is the name of none is taken for an id.

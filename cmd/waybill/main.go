@@ -38,7 +38,7 @@ func commands() []command {
 		demoCommand, initCommand, serveCommand,
 		orgOpen, orgList, orgShow, orgPlan, orgSuspend, orgResume,
 		keyIssue, keyList, keyLimit, keyRotate, keyRevoke,
-		credentialAttach, credentialList, credentialRotate, credentialDetach,
+		credentialAttach, credentialList, credentialCheck, credentialCommit, credentialRotate, credentialDetach,
 		creditPurchase, creditGrant, creditRefund, creditLots,
 		balanceCommand, explainCommand,
 		priceList, pricePublish, priceWithdraw,

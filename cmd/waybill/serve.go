@@ -63,7 +63,8 @@ func serve(ctx context.Context, w *work, o nodeOptions, ready func(n *node, url 
 	}
 	served := make(chan error, 1)
 	go func() { served <- n.server.Serve() }()
-	defer n.verifyBehind(ctx)()
+	defer n.behind(ctx, n.verify)()
+	defer n.behind(ctx, n.checker.Run)()
 	url := "http://" + addr.String()
 	head, _ := n.head()
 	o.log.Info("serving", slog.String("address", url), slog.String("data", w.conf.data), slog.Uint64("position", head), slog.String("version", version()))
@@ -96,6 +97,7 @@ type node struct {
 	vault       *store.Vault
 	reports     *store.Reports
 	server      *wbhttp.Server
+	checker     *router.Checker    // of the credentials
 	stop        context.CancelFunc // ends the calls that are open
 	differs     atomic.Pointer[error]
 }
@@ -242,13 +244,14 @@ func (n *node) newServer(ctx context.Context, o nodeOptions) (*wbhttp.Server, er
 	n.stop = cancel
 	t := n.conf.timeouts
 	secrets, providers := secrets{n.vault}, n.conf.providers()
+	d := &router.Dispatcher{
+		Books: n.store, Secrets: secrets, Upstreams: dialects.Upstreams, Providers: providers,
+		Client: router.NewClient(t.connect), Health: router.NewHealth(), Memory: router.NewMemory(), Now: time.Now, Stop: stop,
+		Timeouts: router.Timeouts{FirstByte: t.firstByte, Idle: t.idle, Total: t.total, Quiet: router.DefaultTimeouts.Quiet, Drain: t.abandoned},
+	}
+	n.checker = router.NewChecker(d, n.log)
 	return wbhttp.New(wbhttp.Options{
-		Books: n.store, Log: n.store, Names: names{n.store}, Reports: reports{n.reports}, Vault: secrets,
-		Dispatcher: &router.Dispatcher{
-			Books: n.store, Secrets: secrets, Upstreams: dialects.Upstreams, Providers: providers,
-			Client: router.NewClient(t.connect), Health: router.NewHealth(), Memory: router.NewMemory(), Now: time.Now, Stop: stop,
-			Timeouts: router.Timeouts{FirstByte: t.firstByte, Idle: t.idle, Total: t.total, Quiet: router.DefaultTimeouts.Quiet, Drain: t.abandoned},
-		},
+		Books: n.store, Log: n.store, Names: names{n.store}, Reports: reports{n.reports}, Vault: secrets, Dispatcher: d,
 		Inbounds: dialects.Inbounds, Providers: slices.Sorted(maps.Keys(providers)),
 		OperatorHash: string(hash), AllowLoopback: o.sandbox,
 		Now: time.Now, NewID: newID, Logger: n.log, Ready: n.ready, Replicas: n.replicas(), Stop: cancel, Version: version(),
@@ -293,13 +296,13 @@ func (n *node) adopt(ctx context.Context) error {
 	return nil
 }
 
-// verifyBehind verifies the log while the node serves. The function that it gives ends that, and waits for the end.
-func (n *node) verifyBehind(ctx context.Context) (stop func()) {
+// behind does something while the node serves. The function that it gives ends that, and waits for the end.
+func (n *node) behind(ctx context.Context, do func(context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		n.verify(ctx)
+		do(ctx)
 	}()
 	return func() {
 		cancel()
