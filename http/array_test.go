@@ -34,7 +34,7 @@ func TestErrorsInAnArray(t *testing.T) {
 		{secret, model, `{"contents":[{"role":"user","parts":[{"text":7}]}]}`, 400, "invalid"},
 		{secret, "google/gemini-0", hi(""), 404, "unknown_model"},
 		{secret, model, hi("[[sandbox fail=overloaded]]"), 502, "upstream_failed"},
-		{secret, luna, hi("[[sandbox fail=rate_limited]]"), 429, "rate_limited"},
+		{secret, "anthropic/claude-haiku-5-5", hi("[[sandbox fail=rate_limited]]"), 429, "rate_limited"},
 	} {
 		for _, query := range []string{"", "?alt=sse"} {
 			a := n.as(tt.secret).call("POST", "/v1beta/models/"+tt.model+":streamGenerateContent"+query, tt.body).want(tt.status)
