@@ -311,14 +311,18 @@ func (a *attempt) fall(err error) (done bool, failure *Failure) {
 
 // breakOff settles an answer that broke off, and tells its caller.
 func (a *attempt) breakOff(e *UpstreamError) *Failure {
-	_, failure := a.settle(e)
+	settled, failure := a.settle(e)
 	switch {
 	case failure != nil:
 	case a.left():
 		failure = callerLeft()
 	default:
+		by := "on an estimate"
+		if settled.Source == ledger.UsageProvider {
+			by = "by what the upstream has counted"
+		}
 		failure = &Failure{Status: http.StatusBadGateway, Code: "upstream_failed",
-			Message: "the answer broke off: " + plain(e.Error(), a.secret, maxMessage) + "; what was received of it is settled on an estimate"}
+			Message: "the answer broke off: " + plain(e.Error(), a.secret, maxMessage) + "; what was received of it is settled " + by}
 	}
 	return a.tell(failure)
 }

@@ -1,7 +1,9 @@
 package router
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -63,7 +65,8 @@ func (r *reply) readUnary() {
 		return
 	}
 	steps, err := r.envelope.Decoder.Body(body, nil)
-	if err == nil && (len(steps) == 0 || !r.envelope.Decoder.Whole()) {
+	if _, told := errors.AsType[*UpstreamError](err); err != nil && !told && unended(body) ||
+		err == nil && (len(steps) == 0 || !r.envelope.Decoder.Whole()) {
 		err = &UpstreamError{Class: ClassConnection, Err: errCut}
 	}
 	if err != nil {
@@ -72,6 +75,13 @@ func (r *reply) readUnary() {
 	}
 	steps[len(steps)-1].Frame = body
 	r.steps, r.err = steps, io.EOF
+}
+
+// unended tells whether a body stops in the middle of its JSON, or before it.
+func unended(body []byte) bool {
+	var v json.RawMessage
+	err := json.NewDecoder(bytes.NewReader(body)).Decode(&v)
+	return err == io.EOF || err == io.ErrUnexpectedEOF
 }
 
 func (r *reply) readFrame() {

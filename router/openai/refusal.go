@@ -33,17 +33,19 @@ var classes = map[string]router.Class{
 	"server_is_overloaded":                 router.ClassOverloaded,
 	"overloaded_error":                     router.ClassOverloaded,
 	"server_error":                         router.ClassServerError,
+	"request_timeout":                      router.ClassTimeout,
 	"vector_store_timeout":                 router.ClassTimeout,
 	"context_length_exceeded":              router.ClassBadRequest,
 	"content_policy_violation":             router.ClassBadRequest,
 	"invalid_prompt":                       router.ClassBadRequest,
+	"invalid_value":                        router.ClassBadRequest,
 	"bio_policy":                           router.ClassBadRequest,
 	"misalignment_policy_violation":        router.ClassBadRequest,
 	"invalid_request_error":                router.ClassBadRequest,
 }
 
 // Refusal reads an error of OpenAI's in either of its dialects: {"error":{"message","type","param","code"}}, and the event {"type":"error","code","message","param"},
-// whose members stand by themselves. Status is 0 for an error inside an answer.
+// whose members stand by themselves. Status is 0 for an error inside an answer; that of an error in place of one may be 200.
 func Refusal(status int, body gjson.Result) *router.UpstreamError {
 	e := body.Get("error")
 	switch {
@@ -58,7 +60,7 @@ func Refusal(status int, body gjson.Result) *router.UpstreamError {
 	}
 	class, ok := classes[code]
 	generic := kind == "invalid_request_error" || kind == "server_error" // which go with many a status
-	if !ok && (status == 0 || !generic) {
+	if !ok && (status < 400 || !generic) {
 		class, ok = classes[kind]
 	}
 	if !ok && status == 0 && strings.Contains(code, "image") {
