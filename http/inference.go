@@ -93,6 +93,11 @@ func (s *Server) infer(d door, c *call, w http.ResponseWriter) {
 		refuse(*router.FailureOf(err))
 		return
 	}
+	body, narrowed, metadata, err := router.Narrow(body, c.r.Header)
+	if err != nil {
+		refuse(*router.FailureOf(err))
+		return
+	}
 	d.Body, d.Header, d.Model = body, c.r.Header, c.vars["model"]
 	q, err := in.Decode(d.Incoming)
 	if err != nil {
@@ -106,7 +111,9 @@ func (s *Server) infer(d door, c *call, w http.ResponseWriter) {
 	defer m.release()
 	defer s.resolve(c)
 	k := &sink{w: w, control: http.NewResponseController(w), patient: s.o.Limits.WriteTimeout, stream: q.Stream, array: q.Array}
-	if f := s.o.Dispatcher.Do(c, router.Task{ID: c.id, By: by, Org: c.key.Org, Key: c.key.ID, Request: q, Inbound: in, Settled: m.settled}, k); f != nil {
+	t := router.Task{ID: c.id, By: by, Org: c.key.Org, Key: c.key.ID, Note: router.Note{Metadata: metadata}, Request: q, Inbound: in,
+		Narrowed: narrowed, Settled: m.settled}
+	if f := s.o.Dispatcher.Do(c, t, k); f != nil {
 		refuse(*f)
 	}
 }

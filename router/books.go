@@ -30,7 +30,9 @@ type Task struct {
 	Note    Note
 	Request *Request
 	Inbound Inbound
-	Settled func(ledger.Usage) // told what the answer used, before its caller gets it or its end; nil: nobody is
+	// Narrowed is how the request restricts its org's policy.
+	Narrowed ledger.Narrowing
+	Settled  func(ledger.Usage) // told what the answer used, before its caller gets it or its end; nil: nobody is
 }
 
 // Facts is what an answer's headers say.

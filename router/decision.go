@@ -198,6 +198,7 @@ func (d *Decision) inputs(a Ask, v View, version uint64) ledger.Inputs {
 		in.Legs[i] = l.choice()
 	}
 	in.Conditions = d.Conditions
+	in.Noted = v.Policy.reads()
 	return in
 }
 

@@ -40,11 +40,12 @@ const narrowMember = "waybill"
 // and else byte for byte what it was. Header and body both bind: of models what both allow, of attempts the fewer, of metadata
 // all; where they contradict each other the request is refused. An error is a *FieldError that names the header or the field.
 //
-// A body that is not a JSON object is left as it is, for its dialect to refuse.
+// Rest takes the place of the body, which is not to be used any more: a large one is not in memory twice. One that is not a
+// JSON object is left as it is, for its dialect to refuse.
 func Narrow(body []byte, h http.Header) (rest []byte, n ledger.Narrowing, metadata map[string]string, err error) {
-	said, rest, fault := cutMember(body)
+	said, from, to, fault := findMember(body)
 	var inBody, inHeader narrowing
-	if fault == nil && said.Exists() {
+	if fault == nil {
 		fault = inBody.object(said)
 	}
 	if fault == nil {
@@ -56,19 +57,21 @@ func Narrow(body []byte, h http.Header) (rest []byte, n ledger.Narrowing, metada
 	if fault != nil {
 		return nil, ledger.Narrowing{}, nil, fault
 	}
-	return rest, inBody.Narrowing, inBody.metadata, nil
+	if to > from {
+		body = slices.Delete(body, from, to)
+	}
+	return body, inBody.Narrowing, inBody.metadata, nil
 }
 
-// cutMember takes the member that is waybill's out of a body.
-func cutMember(body []byte) (said gjson.Result, rest []byte, fault *FieldError) {
+// findMember finds the member that is waybill's in a body, and what of the body is to be cut with it.
+func findMember(body []byte) (said gjson.Result, from, to int, fault *FieldError) {
 	if !bytes.Contains(body, []byte(`"`+narrowMember+`"`)) {
-		return said, body, nil
+		return said, 0, 0, nil
 	}
 	doc, err := Document(body)
 	if err != nil || !doc.IsObject() {
-		return said, body, nil
+		return said, 0, 0, nil
 	}
-	var from, to int
 	doc.ForEach(func(key, value gjson.Result) bool {
 		if key.Str != narrowMember {
 			return true
@@ -81,7 +84,7 @@ func cutMember(body []byte) (said gjson.Result, rest []byte, fault *FieldError) 
 		return true
 	})
 	if fault != nil || !said.Exists() {
-		return said, body, fault
+		return said, 0, 0, fault
 	}
 	// With the member goes one comma: the one after it or, of the last member, the one before.
 	if after := to + blank(body[to:]); body[after] == ',' {
@@ -89,7 +92,7 @@ func cutMember(body []byte) (said gjson.Result, rest []byte, fault *FieldError) 
 	} else if before := bytes.TrimRight(body[:from], " \t\r\n"); before[len(before)-1] == ',' {
 		from = len(before) - 1
 	}
-	return said, slices.Concat(body[:from], body[to:]), nil
+	return said, from, to, nil
 }
 
 // blank is how much white space a text begins with.
@@ -102,7 +105,7 @@ type narrowing struct {
 }
 
 func (n *narrowing) object(o gjson.Result) *FieldError {
-	if o.Type == gjson.Null {
+	if o.Type == gjson.Null { // there is none, or it says nothing
 		return nil
 	}
 	if !o.IsObject() {
@@ -148,7 +151,7 @@ func stringList(at string, v gjson.Result) (list []string, fault *FieldError) {
 		if s.Type != gjson.String {
 			fault = &FieldError{at, "must be a list of strings"}
 		}
-		list = append(list, s.Str)
+		list = append(list, strings.Clone(s.Str)) // kept, when the body is long gone
 		return fault == nil && len(list) <= maxNarrowModels
 	})
 	return list, fault
@@ -224,7 +227,7 @@ func (n *narrowing) setCredentials(at, v string) *FieldError {
 	if m := Mode(v); m != BYOKOnly && m != PlatformOnly {
 		return &FieldError{at, fmt.Sprintf("%q is neither byok-only nor platform-only: a request narrows its policy, and orders nothing anew", clipped(v))}
 	}
-	n.Credentials = v
+	n.Credentials = strings.Clone(v)
 	return nil
 }
 
@@ -232,7 +235,7 @@ func (n *narrowing) setGoal(at, v string) *FieldError {
 	if goals[Goal(v)] == (weights{}) {
 		return &FieldError{at, fmt.Sprintf("%q is no goal: balanced, cost, latency or reliability", clipped(v))}
 	}
-	n.Goal = v
+	n.Goal = strings.Clone(v)
 	return nil
 }
 
@@ -283,7 +286,7 @@ func (n *narrowing) note(at, name, value string) *FieldError {
 	if n.metadata == nil {
 		n.metadata = map[string]string{}
 	}
-	n.metadata[name] = value
+	n.metadata[strings.Clone(name)] = strings.Clone(value)
 	return nil
 }
 

@@ -89,6 +89,7 @@ func (r *run) route() (err error) {
 		r.past = r.d.Memory.of(r.task.Org, q)
 	}
 	a := AskOf(q, r.task.Note)
+	a.Narrowed = r.task.Narrowed
 	a.Origin, a.Sticky = r.past.choice(), r.sticky()
 	r.d.Books.View(func(s *ledger.State) {
 		policy, version, e := r.d.Policies.Of(s.Policy(r.task.Org))
