@@ -4,11 +4,12 @@ import (
 	"waybill/ledger"
 )
 
-// order is one thing for the writer to do: a command with the labels that go with it, or labels alone, or another write
+// order is one thing for the writer to do: a command with the labels and the note that go with it, or labels alone, or another write
 // outside the log.
 type order struct {
 	command ledger.Command
 	labels  []Label
+	note    *note
 	write   func(*journal) error
 	firm    bool // it ends what has begun: a full disk does not refuse it, but makes it wait
 	answer  chan answer
@@ -100,6 +101,9 @@ func (g *group) one(o *order) (ledger.Receipt, error) {
 				return ledger.Receipt{}, err
 			}
 		}
+	}
+	if err := g.log.jot(o.note); err != nil {
+		return ledger.Receipt{}, err
 	}
 	return ledger.Receipt{Records: recs}, g.log.label(o.labels)
 }

@@ -26,6 +26,7 @@ type journal struct {
 	setRow, dropRow, setBalance, dropBalance        *stmt
 	cause, addCause, records                        *stmt
 	nameTaken, setLabel, dropLabel, setNode         *stmt
+	setNote, countNotes, dropNotes                  *stmt
 }
 
 const recordColumnsOf = `position, stream, version, id, type, schema, at, actor, cause, data`
@@ -60,6 +61,10 @@ func openLog(dsn string, replicated bool) (*journal, error) {
 			ON CONFLICT (kind, id) DO UPDATE SET scope = excluded.scope, name = excluded.name`,
 		&l.dropLabel: `DELETE FROM labels WHERE kind = ? AND id = ?`,
 		&l.setNode:   `INSERT OR REPLACE INTO node (name, value) VALUES (?, ?)`,
+		// An id of a request may come again once its call was refused or voided: the later note is of the later call.
+		&l.setNote:    `INSERT OR REPLACE INTO notes (request, org, note) VALUES (?, ?, ?)`,
+		&l.countNotes: `SELECT count(*) FROM notes WHERE org = ?`,
+		&l.dropNotes:  `DELETE FROM notes WHERE org = ?`,
 	} {
 		if *into, err = c.keep(query); err != nil {
 			c.Close()

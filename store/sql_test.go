@@ -70,7 +70,7 @@ func TestQueryIsConfined(t *testing.T) {
 	}
 	for _, query := range []string{
 		"SELECT value FROM node", "SELECT value FROM log.node", "SELECT name FROM log.labels", "SELECT * FROM log.causes", "SELECT hashes FROM log.tree",
-		"SELECT count(*) FROM log.labels", "SELECT data FROM log.events", "SELECT data FROM log.state", "SELECT made_by FROM reports.checkpoint",
+		"SELECT count(*) FROM log.labels", "SELECT note FROM log.notes", "SELECT * FROM notes", "SELECT data FROM log.events", "SELECT data FROM log.state", "SELECT made_by FROM reports.checkpoint",
 		"WITH events AS (SELECT name FROM log.labels) SELECT * FROM events",
 		"SELECT * FROM (SELECT value FROM log.node) AS events",
 		"SELECT (SELECT value FROM log.node) FROM events",
