@@ -3,7 +3,6 @@ package router
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -165,11 +164,6 @@ func (s Settings) over(base Settings) Settings {
 		}
 	}
 	return s
-}
-
-// reads tells whether the policy may look at a request's note: then it is kept for as long as the decision is to be made again.
-func (p *Policy) reads() bool {
-	return p != nil && slices.ContainsFunc(p.Routes, func(r PolicyRoute) bool { return r.When.Key != "" || len(r.When.Metadata) > 0 })
 }
 
 // Policies keeps the policies that were read, so that a call does not read its org's again. Its zero value is ready.
