@@ -76,3 +76,8 @@ func (d *Decision) Choices() []ledger.Choice {
 	}
 	return all
 }
+
+// reads tells whether a policy may match what stands beside the log.
+func (p *Policy) reads() bool {
+	return p != nil && slices.ContainsFunc(p.Routes, func(r PolicyRoute) bool { return r.When.Key != "" || len(r.When.Metadata) > 0 })
+}
