@@ -104,6 +104,11 @@ func (s *Server) infer(d door, c *call, w http.ResponseWriter) {
 		refuse(*router.FailureOf(err))
 		return
 	}
+	note, err := s.note(c, metadata)
+	if err != nil {
+		refuse(*router.FailureOf(err))
+		return
+	}
 	if f := m.reserve(q); f != nil {
 		refuse(*f)
 		return
@@ -111,7 +116,7 @@ func (s *Server) infer(d door, c *call, w http.ResponseWriter) {
 	defer m.release()
 	defer s.resolve(c)
 	k := &sink{w: w, control: http.NewResponseController(w), patient: s.o.Limits.WriteTimeout, stream: q.Stream, array: q.Array}
-	t := router.Task{ID: c.id, By: by, Org: c.key.Org, Key: c.key.ID, Note: router.Note{Metadata: metadata}, Request: q, Inbound: in,
+	t := router.Task{ID: c.id, By: by, Org: c.key.Org, Key: c.key.ID, Note: note, Request: q, Inbound: in,
 		Narrowed: narrowed, Settled: m.settled}
 	if f := s.o.Dispatcher.Do(c, t, k); f != nil {
 		refuse(*f)

@@ -172,6 +172,7 @@ func changeKey(c *call, in keyChange) (key, error) {
 	case in.Name.set:
 		err = c.s.o.Names.Rename(c, labels[0])
 	}
+	c.s.keyNames.forget(k.ID)
 	if err != nil {
 		return key{}, err
 	}

@@ -11,6 +11,8 @@ import (
 type Books interface {
 	// Execute decides a command and returns when what follows is durable. A refusal is a *ledger.Error.
 	Execute(ctx context.Context, c ledger.Command) (ledger.Receipt, error)
+	// ExecuteNoted is Execute with a note on a request, which is kept beside the log, in the same transaction.
+	ExecuteNoted(ctx context.Context, c ledger.Command, request string, note []byte) (ledger.Receipt, error)
 	// View reads the state as it stands. What it hands out is immutable and may be kept.
 	View(read func(*ledger.State))
 }

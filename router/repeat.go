@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 
 	"waybill/ledger"
@@ -15,7 +16,7 @@ const maxRepeats = 32
 func (r *run) once(c ledger.Admit) (*ledger.RequestAdmitted, error) {
 	var e *ledger.RequestAdmitted
 	for range maxRepeats {
-		rec, err := r.d.Books.Execute(r.client, c)
+		rec, err := r.noted(c)
 		if err != nil {
 			return nil, err
 		}
@@ -35,6 +36,19 @@ func (r *run) once(c ledger.Admit) (*ledger.RequestAdmitted, error) {
 		c.Who = c.Who.After(e.Request)
 	}
 	return nil, r.repeated(e.Request, "was used too often: take a new one")
+}
+
+// noted admits with what the decision may have read of the request that no log may hold.
+func (r *run) noted(c ledger.Admit) (ledger.Receipt, error) {
+	note := r.task.Note
+	if !c.Inputs.Noted || note.Key == "" && len(note.Metadata) == 0 {
+		return r.d.Books.Execute(r.client, c)
+	}
+	text, err := json.Marshal(note)
+	if err != nil {
+		return ledger.Receipt{}, err
+	}
+	return r.d.Books.ExecuteNoted(r.client, c, c.Request, text)
 }
 
 func (r *run) repeated(first, why string) error {
