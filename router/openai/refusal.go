@@ -41,6 +41,7 @@ var classes = map[string]router.Class{
 	"invalid_value":                        router.ClassBadRequest,
 	"bio_policy":                           router.ClassBadRequest,
 	"misalignment_policy_violation":        router.ClassBadRequest,
+	"request_too_large":                    router.ClassBadRequest,
 	"invalid_request_error":                router.ClassBadRequest,
 }
 

@@ -22,16 +22,23 @@ func (l *list) add(entry string) {
 
 func (l *list) end() string { return "[" + string(l.b) + "]" }
 
-// conversation writes the system text as instructions and the turns as items.
+// conversation writes the system text as instructions and the turns as items. Where any JSON is wanted the system text is an
+// item too: OpenAI refuses such a request unless the word is in the input, and does not look for it in the instructions.
 func (e *encoding) conversation() error {
 	system, err := e.instructions()
 	if err != nil {
 		return err
 	}
-	if system != "" {
+	input := &list{}
+	switch {
+	case system == "":
+	case e.Format.Kind == router.FormatJSON:
+		if err := e.turn(input, router.Message{Role: router.RoleSystem, Parts: e.System}); err != nil {
+			return err
+		}
+	default:
 		e.w.String("instructions", system)
 	}
-	input := &list{}
 	for _, m := range e.Messages {
 		if err := e.turn(input, m); err != nil {
 			return err

@@ -67,7 +67,7 @@ func TestEncode(t *testing.T) {
 				`"schema":{"type":"array","items":{"type":"object"}}}},`,
 			"response_format: the model follows the schema as well as it can: OpenAI enforces only one whose objects forbid additionalProperties and require every property"},
 		{"JSON without the word", router.Request{Messages: []router.Message{said(router.RoleUser, router.Text("a"))}, Format: router.Format{Kind: router.FormatJSON}},
-			`"instructions":"Answer in JSON.","input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"a"}]}],"text":{"format":{"type":"json_object"}},`,
+			`"input":[{"type":"message","role":"developer","content":[{"type":"input_text","text":"Answer in JSON."}]},{"type":"message","role":"user","content":[{"type":"input_text","text":"a"}]}],"text":{"format":{"type":"json_object"}},`,
 			"response_format: the instruction to answer in JSON was added, without which OpenAI refuses"},
 		{"a budget, and thoughts", router.Request{Messages: []router.Message{said(router.RoleUser, router.Text("a"))}, Budget: value(int64(2048)), Thoughts: true},
 			`"input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"a"}]}],"reasoning":{"effort":"medium","summary":"auto"},`,

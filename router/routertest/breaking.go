@@ -6,17 +6,21 @@ import (
 	"time"
 
 	"waybill/ledger"
+	"waybill/router"
 	"waybill/router/sandbox"
 )
 
-// statuses are what callers get of a provider's failure when no other leg answers.
-var statuses = []struct {
+// failings are how providers fail, what callers get of it when no other leg answers, and as what it is recorded.
+var failings = []struct {
 	kind   sandbox.Failure
 	status int
+	class  router.Class
 }{
-	{sandbox.RateLimited, 429}, {sandbox.Overloaded, 502}, {sandbox.ServerError, 502}, {sandbox.Timeout, 502}, {sandbox.BadGateway, 502},
-	{sandbox.BadRequest, 400}, {sandbox.InvalidKey, 502}, {sandbox.OutOfCredit, 502}, {sandbox.SpendLimit, 502}, {sandbox.Forbidden, 502},
-	{sandbox.NotFound, 404}, {sandbox.Conflict, 502}, {sandbox.TooLarge, 413}, {sandbox.ContextLength, 400},
+	{sandbox.RateLimited, 429, router.ClassRateLimited}, {sandbox.Overloaded, 502, router.ClassOverloaded}, {sandbox.ServerError, 502, router.ClassServerError},
+	{sandbox.Timeout, 502, router.ClassTimeout}, {sandbox.BadGateway, 502, router.ClassServerError}, {sandbox.BadRequest, 400, router.ClassBadRequest},
+	{sandbox.InvalidKey, 502, router.ClassCredential}, {sandbox.OutOfCredit, 502, router.ClassCredential}, {sandbox.SpendLimit, 502, router.ClassCredential},
+	{sandbox.Forbidden, 502, router.ClassCredential}, {sandbox.NotFound, 404, router.ClassNotFound}, {sandbox.Conflict, 502, router.ClassServerError},
+	{sandbox.TooLarge, 413, router.ClassBadRequest}, {sandbox.ContextLength, 400, router.ClassBadRequest},
 }
 
 // impatient is long enough for a loopback's byte and short enough to wait for.
@@ -25,7 +29,7 @@ const impatient = 300 * time.Millisecond
 var failures = failureList()
 
 func failureList() (out []Scenario) {
-	for _, f := range statuses {
+	for _, f := range failings {
 		out = append(out, Scenario{Name: "fails: " + string(f.kind), Run: func(s *Session) {
 			want := f.status
 			if f.kind == sandbox.TooLarge && s.Up.Dialect() == gemini {
@@ -38,11 +42,34 @@ func failureList() (out []Scenario) {
 			if want := s.In.Type(want); want != "" && r.Fault.Type != want {
 				s.Errorf("the error's type is %q, want %q", r.Fault.Type, want)
 			}
-			r.void(s)
+			for _, a := range r.void(s) {
+				if a.Class != string(f.class) {
+					s.Errorf("the class is %s, want %s", a.Class, f.class)
+				}
+			}
+		}})
+	}
+	for _, f := range failings {
+		feature := "" // one stands for all
+		if f.kind == sandbox.Overloaded {
+			feature = "An error after content"
+		}
+		out = append(out, Scenario{Name: "fails within the answer: " + string(f.kind), Feature: feature, Mode: Stream, Run: func(s *Session) {
+			r := s.Do(Ask{Turns: user(fmt.Sprintf("[[sandbox fail=%s fail_at=2 output=40]]", f.kind))}, modelAny)
+			r.broken(s)
+			want := f.class
+			switch { // inside a stream there is no status, which alone tells these
+			case f.kind == sandbox.BadGateway && s.Up.Dialect() == gemini:
+				want = router.ClassOverloaded
+			case f.kind == sandbox.Conflict && s.Up.Dialect() == chat:
+				want = router.ClassBadRequest
+			}
+			if as := r.settled(s).Attempts; len(as) != 1 || as[0].Outcome != ledger.Cut || as[0].Class != string(want) {
+				s.Errorf("the attempts are %+v, want one of class %s", as, want)
+			}
 		}})
 	}
 	return append(out,
-		Scenario{Name: "fails within the answer", Feature: "An error after content", Mode: Stream, Run: breaks("fail=overloaded fail_at=2 output=40")},
 		Scenario{Name: "fails before its end", Mode: Stream, Run: breaks("fail=server_error fail_at=end output=40")},
 		Scenario{Name: "cut within the answer", Mode: Stream, Run: breaks("cut=2 output=40")},
 		Scenario{Name: "truncated within the answer", Mode: Stream, Run: breaks("truncate=2 output=40")},

@@ -47,15 +47,16 @@ var endings = []Scenario{
 	}},
 }
 
-// void checks that a failed call costs nothing.
-func (r *Reply) void(s *Session) {
+// void checks that a failed call costs nothing, and gives its attempts.
+func (r *Reply) void(s *Session) []ledger.Attempt {
 	s.Helper()
 	for _, e := range r.events {
-		if _, ok := e.Event.(*ledger.RequestVoided); ok {
-			return
+		if voided, ok := e.Event.(*ledger.RequestVoided); ok {
+			return voided.Attempts
 		}
 	}
 	s.Errorf("the call is not voided: %s", describe(r))
+	return nil
 }
 
 var usages = []Scenario{

@@ -3,8 +3,10 @@ package routertest
 import (
 	"encoding/base64"
 	"encoding/json"
+	"net/http"
 	"strings"
 
+	"waybill/ledger"
 	"waybill/router/sandbox"
 )
 
@@ -33,11 +35,24 @@ var structures = []Scenario{
 			}
 			ends(s, r, "stop")
 		}},
-	{Name: "JSON object", Feature: "Answers in any JSON", Ask: Ask{System: "Answer in JSON.", Turns: user(question), JSON: true},
+	{Name: "JSON object", Feature: "Answers in any JSON", Ask: Ask{Turns: user("As JSON: " + question), JSON: true},
 		Outcome: to(Outcome{Approximate, "response_format", "an instruction stands in for it"}, messages), Check: isObject},
-	{Name: "JSON object, without the word that OpenAI wants", Ask: Ask{Turns: user(question), JSON: true}, For: func(p Pair) bool { return p.In.Dialect() == gemini },
+	{Name: "JSON object, asked for by the system text", Ask: Ask{System: "Answer in JSON.", Turns: user(question), JSON: true},
+		For:     func(p Pair) bool { return p.In.Dialect() != responses || p.Up.Dialect() != responses }, // which does not look there
+		Outcome: to(Outcome{Verdict: Approximate, Field: "response_format"}, messages), Check: isObject},
+	{Name: "JSON object, without the word that OpenAI wants", Ask: Ask{Turns: user(question), JSON: true}, For: func(p Pair) bool { return p.In.Dialect() == gemini || !openAIs(p.Up.Dialect()) },
 		Outcome: to(Outcome{Verdict: Approximate, Field: "response_format"}, messages, chat, responses), Check: isObject},
+	// OpenAI's own callers are told what OpenAI tells them.
+	{Name: "JSON object, without the word, for OpenAI's callers", For: func(p Pair) bool { return openAIs(p.In.Dialect()) && openAIs(p.Up.Dialect()) },
+		Ask: Ask{Turns: user(question), JSON: true}, Run: func(s *Session) {
+			r := s.Do(Ask{Turns: user(question), JSON: true}, modelAny)
+			if r.status != http.StatusBadRequest || r.Fault == nil || !strings.Contains(r.Fault.Message, "json") {
+				s.Errorf("want OpenAI's refusal: %s\n%s", describe(r), cut(r.body))
+			}
+		}},
 }
+
+func openAIs(d ledger.Dialect) bool { return d == chat || d == responses }
 
 func isObject(s *Session, r *Reply) {
 	s.Helper()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/tidwall/gjson"
 )
@@ -140,6 +141,9 @@ func (o responsesHearer) compose(r *http.Request, v gjson.Result) (*prompt, *fau
 		}
 	case "json_object":
 		p.jsonObject = true
+		if !strings.Contains(strings.ToLower(v.Get("input").Raw), "json") { // the instructions do not count
+			return nil, openaiFault("text.format", "", "Response input messages must contain the word 'json' in some form to use 'text.format' of type 'json_object'.")
+		}
 	}
 	input := v.Get("input")
 	switch {
