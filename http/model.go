@@ -47,6 +47,8 @@ type modelRow struct {
 	Object  string `json:"object"`
 	Created int64  `json:"created"` // seconds since 1970, of the price in force; 0 if there is none
 	OwnedBy string `json:"owned_by"`
+
+	Waybill answering `json:"waybill"` // in each dialect's shape
 }
 
 type modelList struct {
@@ -87,13 +89,15 @@ func (s *Server) showModel(c *call, w http.ResponseWriter) {
 		return
 	}
 	name := c.vars["model"]
-	s.o.Books.View(func(st *ledger.State) {
-		if m := st.Model(name); m != nil {
-			name = m.Name
-		}
-	})
+	if !slices.ContainsFunc(models, func(m reached) bool { return m.asked == name }) { // nor is it an alias
+		s.o.Books.View(func(st *ledger.State) {
+			if m := st.Model(name); m != nil {
+				name = m.Name
+			}
+		})
+	}
 	for _, m := range models {
-		if m.Name == name {
+		if m.asked == name {
 			writeJSON(w, http.StatusOK, listings[spokenAt(c.r)].one(m))
 			return
 		}
@@ -102,56 +106,8 @@ func (s *Server) showModel(c *call, w http.ResponseWriter) {
 		Message: "model \"" + c.vars["model"] + "\" is unknown, or this key does not reach it: see GET " + strings.TrimSuffix(c.r.URL.Path, "/"+c.vars["model"])})
 }
 
-// reached is a model that a key gets to.
-type reached struct {
-	ledger.Model
-	since ledger.Instant // of the price in force; 0 if there is none
-}
-
-func (m reached) created() time.Time {
-	if m.since == 0 {
-		return time.Unix(0, 0)
-	}
-	return m.since.Time()
-}
-
-// modelsOf gives what the caller's key reaches, or refuses the caller.
-func (s *Server) modelsOf(c *call, w http.ResponseWriter) ([]reached, bool) {
-	w.Header()["Waybill-Request"] = []string{c.id}
-	if err := s.authenticate(c); err != nil {
-		s.lost(w, c.r, *router.FailureOf(err))
-		return nil, false
-	}
-	models := []reached{}
-	now := ledger.InstantOf(s.o.Now())
-	s.o.Books.View(func(st *ledger.State) {
-		reaches := func(model string, endpoint router.Endpoint) bool {
-			a := router.Ask{Endpoint: endpoint, Model: model}
-			_, err := router.Route(a, router.ViewOf(st, c.key.Org, c.key.ID, nil, a, now))
-			return err == nil
-		}
-		if reaches(router.ModelAuto, router.EndpointChat) {
-			models = append(models, reached{Model: ledger.Model{Name: router.ModelAuto, Provider: "waybill", Features: []string{ledger.FeatureChat}}})
-		}
-		for _, m := range st.Models() {
-			endpoint := router.EndpointChat
-			if !m.Has(ledger.FeatureChat) {
-				endpoint = router.EndpointEmbed
-			}
-			if reaches(m.Name, endpoint) {
-				row := reached{Model: *m}
-				if p := st.PriceOf(m.Name, now); p != nil {
-					row.since = p.From
-				}
-				models = append(models, row)
-			}
-		}
-	})
-	return models, true
-}
-
 func openaiModel(m reached) any {
-	return modelRow{ID: m.Name, Object: "model", Created: m.created().Unix(), OwnedBy: m.Provider}
+	return modelRow{ID: m.asked, Object: "model", Created: m.created().Unix(), OwnedBy: m.Provider, Waybill: m.by}
 }
 
 func openaiModels(all []reached, _ func(string) string) (any, *router.Failure) {
@@ -164,8 +120,8 @@ func openaiModels(all []reached, _ func(string) string) (any, *router.Failure) {
 
 // anthropicModel is a model as Anthropic's clients know one: https://platform.claude.com/docs/en/api/models-list.
 func anthropicModel(m reached) any {
-	return map[string]any{"type": "model", "id": m.Name, "display_name": m.Name, "created_at": m.created().UTC().Format(time.RFC3339),
-		"max_input_tokens": m.Context, "max_tokens": m.MaxOutput}
+	return map[string]any{"type": "model", "id": m.asked, "display_name": m.asked, "created_at": m.created().UTC().Format(time.RFC3339),
+		"max_input_tokens": m.Context, "max_tokens": m.MaxOutput, "waybill": m.by}
 }
 
 func anthropicModels(all []reached, q func(string) string) (any, *router.Failure) {
@@ -175,7 +131,7 @@ func anthropicModels(all []reached, q func(string) string) (any, *router.Failure
 	}
 	from, to := 0, len(all)
 	place := func(field string) int {
-		return slices.IndexFunc(all, func(m reached) bool { return m.Name == q(field) })
+		return slices.IndexFunc(all, func(m reached) bool { return m.asked == q(field) })
 	}
 	switch {
 	case q("after_id") != "":
@@ -201,7 +157,7 @@ func anthropicModels(all []reached, q func(string) string) (any, *router.Failure
 	}
 	page := map[string]any{"data": data, "has_more": more, "first_id": nil, "last_id": nil}
 	if from < to {
-		page["first_id"], page["last_id"] = all[from].Name, all[to-1].Name
+		page["first_id"], page["last_id"] = all[from].asked, all[to-1].asked
 	}
 	return page, nil
 }
@@ -212,8 +168,8 @@ func geminiModel(m reached) any {
 	if !m.Has(ledger.FeatureChat) {
 		methods = []string{"embedContent", "batchEmbedContents"}
 	}
-	return map[string]any{"name": "models/" + m.Name, "baseModelId": cmp.Or(m.ID, m.Name), "version": "", "displayName": m.Name,
-		"inputTokenLimit": m.Context, "outputTokenLimit": m.MaxOutput, "supportedGenerationMethods": methods, "thinking": m.Has(ledger.FeatureReasoning)}
+	return map[string]any{"name": "models/" + m.asked, "baseModelId": cmp.Or(m.ID, m.Name), "version": "", "displayName": m.asked,
+		"inputTokenLimit": m.Context, "outputTokenLimit": m.MaxOutput, "supportedGenerationMethods": methods, "thinking": m.Has(ledger.FeatureReasoning), "waybill": m.by}
 }
 
 func geminiModels(all []reached, q func(string) string) (any, *router.Failure) {
@@ -227,7 +183,7 @@ func geminiModels(all []reached, q func(string) string) (any, *router.Failure) {
 		if err != nil {
 			return nil, badQuery("pageToken", "is not the nextPageToken of a page")
 		}
-		from = slices.IndexFunc(all, func(m reached) bool { return m.Name == string(last) }) + 1
+		from = slices.IndexFunc(all, func(m reached) bool { return m.asked == string(last) }) + 1
 		if from == 0 {
 			return nil, badQuery("pageToken", "is of a list that has changed since: begin again without one")
 		}
@@ -239,7 +195,7 @@ func geminiModels(all []reached, q func(string) string) (any, *router.Failure) {
 	}
 	page := map[string]any{"models": models}
 	if to < len(all) {
-		page["nextPageToken"] = base64.RawURLEncoding.EncodeToString([]byte(all[to-1].Name))
+		page["nextPageToken"] = base64.RawURLEncoding.EncodeToString([]byte(all[to-1].asked))
 	}
 	return page, nil
 }

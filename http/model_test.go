@@ -1,6 +1,7 @@
 package http_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -73,4 +74,52 @@ func TestGeminiNames(t *testing.T) {
 			t.Errorf("%s: %s", name, a.body)
 		}
 	}
+}
+
+// The lists say, in each dialect's shape, on whose credential a model would be answered now, and since when it fails.
+func TestModelListsTellWhatAnswers(t *testing.T) {
+	n := newNode(t, nil)
+	_, secret := n.open("acme", "teams", "inference", "admin")
+	p := n.as(secret)
+	answers := func(path, list, name, want string) {
+		t.Helper()
+		q := p
+		if strings.HasPrefix(list, "anthropic") {
+			q = p.with("anthropic-version", "2023-06-01")
+		}
+		m := q.call("GET", path+"/"+name, "").want(200)
+		if got := m.text("waybill.credential") + " " + m.text("waybill.state") + " " + m.text("waybill.reason"); strings.TrimSpace(got) != want || (m.get("waybill.since") != nil) != strings.Contains(want, "failing") || m.get("waybill.credential_id") != nil {
+			t.Errorf("%s %s: %s, want %s", list, name, m.body, want)
+		}
+	}
+	answers("/v1/models", "openai", luna, "platform ok")
+	p.call("POST", "/api/v1/orgs/acme/credentials", `{"provider":"openai","name":"ours","secret":"sk-good"}`).want(201)
+	for list, path := range map[string]string{"openai": "/v1/models", "anthropic": "/v1/models", "gemini": "/v1beta/models"} {
+		answers(path, list, luna, "byok ok")
+		answers(path, list, "anthropic/claude-haiku-5-5", "platform ok")
+	}
+	id := p.call("GET", "/api/v1/orgs/acme/credentials", "").want(200).text("credentials.0.id")
+	p.call("POST", "/api/v1/orgs/acme/credentials/"+id+"/rotate", `{"secret":"sk-sandbox-fail-invalid-key"}`).want(200)
+	answers("/v1/models", "openai", luna, "byok failing credential") // which is no reason to use paid capacity
+	// Nor is it for the auto lane.
+	if a := p.call("GET", "/v1/models", "").want(200); a.text("data.0.id") != "auto" || a.text("data.0.waybill.model") == "" || a.text("data.0.waybill.state") != "failing" {
+		t.Errorf("%s", a.body)
+	}
+	a := p.call("GET", "/api/v1/orgs/acme/models", "").want(200)
+	for i := 0; a.text(fmt.Sprintf("models.%d.name", i)) != luna; i++ {
+		if a.get(fmt.Sprintf("models.%d", i)) == nil {
+			t.Fatalf("%s", a.body)
+		}
+	}
+	n.as(operatorToken).call("POST", "/api/v1/orgs/acme/keys", `{"name":"one","models":["claude-*"]}`).want(201)
+	for _, key := range []string{"one", n.keyNamed("one")} {
+		a := p.call("GET", "/api/v1/orgs/acme/models?key="+key, "").want(200)
+		for _, m := range a.get("models").([]any) {
+			if name := m.(map[string]any)["name"].(string); !strings.HasPrefix(name, "anthropic/claude") && name != "auto" {
+				t.Errorf("the key reaches %s", name)
+			}
+		}
+	}
+	p.call("GET", "/api/v1/orgs/acme/models?key=nobody", "").want(404)
+	p.call("GET", "/api/v1/orgs/acme/models?dialect=telex", "").want(400)
 }

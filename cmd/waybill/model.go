@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net/url"
 	"strings"
 )
 
@@ -16,6 +17,21 @@ type modelView struct {
 	Price     string   `json:"price"`
 }
 
+// reachView is a model that an org's calls reach, and what answers them now.
+type reachView struct {
+	modelView
+	Name       string `json:"name"`
+	Credential string `json:"credential_name"`
+	Answers    struct {
+		Credential string `json:"credential"`
+		State      string `json:"state"`
+		Since      string `json:"since"`
+		Why        string `json:"reason"`
+		Model      string `json:"model"`
+		Route      string `json:"route"`
+	} `json:"waybill"`
+}
+
 // modelRow is a model as a file has it.
 type modelRow struct {
 	Provider   string   `yaml:"provider" json:"provider"`
@@ -26,15 +42,29 @@ type modelRow struct {
 }
 
 var modelList = command{
-	name:    "model list",
-	about:   "list the models of the catalogue",
-	example: []string{"waybill model list"},
+	name:  "model list",
+	about: "list the models of the catalogue, or what answers an org's calls right now",
+	more: "With --org it lists what the org's calls reach, by its plan, its policy and its credentials, and through which credential they\n" +
+		"are answered at this moment; with --key what one of its keys reaches.",
+	example: []string{"waybill model list", "waybill model list --org acme --key prod-web"},
 	setup: func(f *flags) action {
+		org := f.String("org", "", "what the calls of `ORG` reach")
+		key := f.String("key", "", "of these, what `KEY` reaches: its name or its id")
 		asJSON := f.asJSON()
 		return withAPI(func(ctx context.Context, w *work, a *api, _ []string) error {
-			answer, err := a.call(ctx, "GET", "/models", nil)
+			path := "/models"
+			switch {
+			case *org != "":
+				path = at("/orgs/%s/models", *org) + "?key=" + url.QueryEscape(*key)
+			case *key != "":
+				return misused("--key is of an org: say which with --org")
+			}
+			answer, err := a.call(ctx, "GET", path, nil)
 			if err != nil {
 				return err
+			}
+			if *org != "" {
+				return show(w, answer, *asJSON, func(v struct{ Models []reachView }) error { return reachTable(w, v.Models) })
 			}
 			return show(w, answer, *asJSON, func(v struct{ Models []modelView }) error { return modelTable(w, v.Models...) })
 		})
@@ -87,6 +117,28 @@ var modelRetire = command{
 			return show(w, answer, *asJSON, func(m modelView) error { return modelTable(w, m) })
 		})
 	},
+}
+
+func reachTable(w *work, models []reachView) error {
+	t := newTable("model", "answered by", "on", "state", "route", ">context")
+	for _, m := range models {
+		model, on, state := m.Answers.Model, m.Answers.Credential, m.Answers.State
+		if model == "" {
+			model = m.ID
+		}
+		if m.Credential != "" {
+			on += "/" + m.Credential
+		}
+		if m.Answers.Since != "" {
+			state += " since " + second(m.Answers.Since) + " (" + m.Answers.Why + ")"
+		}
+		context := ""
+		if m.Context > 0 {
+			context = grouped(m.Context)
+		}
+		t.row(m.Name, model, on, state, m.Answers.Route, context)
+	}
+	return t.write(w.stdout)
 }
 
 func modelTable(w *work, models ...modelView) error {
