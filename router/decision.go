@@ -45,6 +45,7 @@ type View struct {
 	Condition func(ledger.Choice) ledger.Condition
 	Now       ledger.Instant
 	Seed      uint64
+	Funds     *Funds // what there is to pay with: no decision reads it, and Explain tells it; nil: it does not
 }
 
 // Leg is one choice of a route.
@@ -167,7 +168,7 @@ func ViewOf(s *ledger.State, org, key string, policy *Policy, a Ask, at ledger.I
 	v := View{Policy: policy, Own: s.Wallet(org), Pool: s.Wallet(ledger.Platform), Auto: autoPool, Model: s.Model, Now: at,
 		Price: func(model string) *ledger.Price { return s.PriceOf(model, at) },
 		Permits: func(lane ledger.Lane, l Leg) error {
-			return s.Permits(org, key, lane, l.Model, ledger.Demand{Choice: l.choice(), Input: a.Most}, at)
+			return s.Permits(org, key, lane, l.Model, a.demand(l), at)
 		},
 		Condition: func(ledger.Choice) ledger.Condition { return ledger.Condition{} },
 	}
