@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -297,6 +298,9 @@ func (a *attempt) fall(err error) (done bool, failure *Failure) {
 	}
 	a.record(ledger.Failed, e)
 	a.last, a.lastLeg, a.lastDialect = e, a.on, a.dialect
+	if slices.Contains(transient, e.Class) {
+		a.fleeting, a.fleetingLeg = e, a.on
+	}
 	a.said = plain(e.words(), a.secret, maxMessage)
 	switch {
 	case a.left():

@@ -62,23 +62,26 @@ func (b *Retries) take(credential string) bool {
 	return true
 }
 
-// again says which leg to call once more, after its pause, now that all have failed.
+// again says which leg to call once more, after its pause, now that all have failed: the latest whose failure may be over in
+// a moment.
 func (r *run) again() (leg Leg, ok bool) {
-	e := r.last
-	if e == nil || !slices.Contains(transient, e.Class) || !r.retries(e.Class) || r.late(maxRetryPause) || e.RetryAfter > maxRetryPause {
+	e, leg := r.fleeting, r.fleetingLeg
+	if e == nil || e.RetryAfter > maxRetryPause {
 		return Leg{}, false
 	}
-	leg = r.lastLeg
-	if r.d.Health.Open(leg.choice(), r.d.Now()) || !r.d.Retries.take(leg.Credential.ID) {
+	pause := retryPause(e.RetryAfter, r.inputs.Seed, r.calls)
+	if r.late(pause) || r.d.Health.Open(leg.choice(), r.d.Now()) || !r.d.Retries.take(leg.Credential.ID) {
 		return Leg{}, false
 	}
-	pause := e.RetryAfter
-	if pause == 0 {
-		pause = minRetryPause
-	}
-	// Callers who failed together do not come again together.
-	pause += time.Duration(rand.New(rand.NewPCG(r.inputs.Seed, uint64(r.calls))).Int64N(int64(pause)))
-	return leg, r.wait(min(pause, maxRetryPause))
+	return leg, r.wait(pause)
+}
+
+// retryPause is how long a leg is left alone: at least as long as its provider says, and then by chance, so that callers who
+// failed together do not come again together.
+func retryPause(hint time.Duration, seed uint64, calls int) time.Duration {
+	pause := max(hint, minRetryPause)
+	pause += time.Duration(rand.New(rand.NewPCG(seed, uint64(calls))).Int64N(int64(pause)))
+	return min(pause, maxRetryPause)
 }
 
 // wait lets time pass, unless the caller leaves or the node stops.

@@ -37,6 +37,9 @@ type run struct {
 	lastLeg   Leg            // which leg that was
 
 	lastDialect ledger.Dialect // that it was made in; empty if it was not
+
+	fleeting    *UpstreamError // how the latest call failed of those that may go better in a moment
+	fleetingLeg Leg
 }
 
 // pass notes a leg for which no call was made.

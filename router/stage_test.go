@@ -36,6 +36,7 @@ type show struct {
 	refused []byte // the failure's body
 	calls   []sandbox.Call
 	records []ledger.Record
+	keys    map[ledger.CredentialKind]string // fingerprints of the secrets
 	price   func(model string) *ledger.Price
 }
 
@@ -216,8 +217,8 @@ func (s *stage) readLog(shows []*show) {
 	}
 }
 
-// balance holds what is left of plans and lots to what the settlements took.
-func (s *stage) balance() {
+// quiet tells whether nothing is left open, and nothing was ever overdrawn.
+func (s *stage) quiet() {
 	s.t.Helper()
 	if n := s.holds(); n != 0 {
 		s.t.Errorf("%d holds are open", n)
