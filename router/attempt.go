@@ -396,11 +396,4 @@ func (a *attempt) record(outcome ledger.Outcome, e *UpstreamError) {
 	a.attempts = append(a.attempts, t)
 }
 
-func upstreamError(err error) *UpstreamError {
-	if e, ok := errors.AsType[*UpstreamError](err); ok {
-		return e
-	}
-	return &UpstreamError{Class: ClassServerError, Err: err}
-}
-
 func cutTo(s string, n int) string { return strings.ToValidUTF8(s[:min(len(s), n)], "") }

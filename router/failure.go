@@ -1,6 +1,7 @@
 package router
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -82,3 +83,11 @@ type FieldError struct {
 
 // Error names the field.
 func (e *FieldError) Error() string { return e.Field + ": " + e.Reason }
+
+// upstreamError is an error as an upstream's; one that nobody has classed is taken for a failure of the provider's.
+func upstreamError(err error) *UpstreamError {
+	if e, ok := errors.AsType[*UpstreamError](err); ok {
+		return e
+	}
+	return &UpstreamError{Class: ClassServerError, Err: err}
+}

@@ -20,6 +20,9 @@ func TestOddUsage(t *testing.T) {
 		`{"input_tokens":5,"cache_read_input_tokens":20,"output_tokens":7,"iterations":[{"type":"message","input_tokens":2,"output_tokens":3},
 		  {"type":"compaction","input_tokens":1000,"cache_read_input_tokens":30,"cache_creation_input_tokens":40,"cache_creation":{"ephemeral_1h_input_tokens":10},"output_tokens":100},
 		  {"type":"compaction","input_tokens":2000,"output_tokens":200},{"type":"message","input_tokens":3,"output_tokens":4}, null]}`: {Input: 3005, CacheRead: 50, CacheWrite: 30, CacheWriteLong: 10, Output: 307},
+		// Who was asked for advice is not in the figures around it.
+		`{"input_tokens":412,"output_tokens":531,"iterations":[{"type":"message","input_tokens":412,"output_tokens":89},
+		  {"type":"advisor_message","model":"claude-opus-4-8","input_tokens":823,"output_tokens":1612},{"type":"message","input_tokens":0,"output_tokens":442}]}`: {Input: 1235, Output: 2143},
 	} {
 		var d decoder
 		if _, err := d.Body([]byte(`{"type":"message","content":[],"stop_reason":"end_turn","usage":`+body+`}`), nil); err != nil {

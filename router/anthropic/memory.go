@@ -1,9 +1,6 @@
 package anthropic
 
 import (
-	"cmp"
-	"encoding/json"
-	"reflect"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -49,22 +46,11 @@ func (a *answer) thinks() bool {
 func (a *answer) whole(calls map[string]router.Part) bool {
 	for _, made := range a.calls {
 		p, there := calls[made.Get("id").Str]
-		if !there || p.Name != made.Get("name").Str || !same(p.Text, made.Get("input").Raw) {
+		if !there || p.Name != made.Get("name").Str || !router.SameArguments(p.Text, made.Get("input").Raw) {
 			return false
 		}
 	}
 	return true
-}
-
-// same tells whether two arguments are one value. Clients write them in their own way: with other spaces, other numbers for
-// the same, and nothing for an empty object.
-func same(a, b string) bool {
-	a, b = cmp.Or(a, "{}"), cmp.Or(b, "{}")
-	if a == b {
-		return true
-	}
-	var x, y any
-	return json.Unmarshal([]byte(a), &x) == nil && json.Unmarshal([]byte(b), &y) == nil && reflect.DeepEqual(x, y)
 }
 
 // recollection is what is remembered of one turn of the assistant's, which may be of several answers.

@@ -37,34 +37,9 @@ func (e *encoding) format(system *[]router.Part) error {
 		if len(s.left) > 0 {
 			t.Warn("response_format", s.warning(t.Model.Name))
 		}
-		e.out.OutputConfig.Format = &outputFormat{"json_schema", e.described(schema)}
+		e.out.OutputConfig.Format = &outputFormat{"json_schema", t.Described(json.RawMessage(schema))}
 	}
 	return nil
-}
-
-// described is a schema with what its format says of it, before what the schema says itself. Beside a reference words are not
-// read.
-func (e *encoding) described(schema string) json.RawMessage {
-	words, doc := e.t.Format.Description, gjson.Parse(schema)
-	if words == "" {
-		return json.RawMessage(schema)
-	}
-	if doc.Get("$ref").Exists() {
-		e.t.Warn("response_format", "the description of its schema is left out, there is no place for it at "+e.t.Model.Name)
-		return json.RawMessage(schema)
-	}
-	if own := doc.Get("description"); own.Type == gjson.String {
-		words += "\n" + own.Str
-	}
-	w := router.NewObject(len(schema) + len(words) + 32)
-	w.String("description", words)
-	doc.ForEach(func(key, v gjson.Result) bool {
-		if key.Str != "description" {
-			w.Member(key.Raw, v.Raw)
-		}
-		return true
-	})
-	return w.End()
 }
 
 // subset makes of a JSON Schema what Anthropic holds an answer to.

@@ -12,8 +12,8 @@ import (
 type counts struct {
 	input, output, thinking int64
 	cacheRead, cacheWrite   int64
-	hour                    int64 // inside cacheWrite: written for an hour
-	compactions             ledger.Usage
+	hour                    int64        // inside cacheWrite: written for an hour
+	aside                   ledger.Usage // not in any of these
 	final                   bool
 }
 
@@ -36,16 +36,17 @@ func (n *counts) read(u gjson.Result, final bool) {
 		}
 	}
 	if all := u.Get("iterations"); all.IsArray() {
-		n.compactions = compactionsOf(all)
+		n.aside = asideOf(all)
 	}
 	n.final = final && u.Get("output_tokens").Type == gjson.Number
 }
 
-// compactionsOf adds up what it took to shorten a conversation on the way. Anthropic bills it, and does not count it into
-// the figures around it, as it does count all other iterations of the model's.
-func compactionsOf(iterations gjson.Result) (sum ledger.Usage) {
+// asideOf adds up what it took to shorten a conversation on the way, and to ask another model for advice. Anthropic bills it,
+// and does not count it into the figures around it, as it does count all other iterations:
+// https://platform.claude.com/docs/en/agents-and-tools/tool-use/advisor-tool
+func asideOf(iterations gjson.Result) (sum ledger.Usage) {
 	iterations.ForEach(func(_, it gjson.Result) bool {
-		if it.Get("type").Str == "compaction" {
+		if kind := it.Get("type").Str; kind == "compaction" || kind == "advisor_message" {
 			var n counts
 			n.read(it, false)
 			sum = sum.Plus(n.ledger()).Clamped()
@@ -65,7 +66,7 @@ func (n *counts) ledger() ledger.Usage {
 	}.Clamped()
 	u.CacheWriteLong = min(u.CacheWriteLong, u.CacheWrite)
 	u.CacheWrite -= u.CacheWriteLong
-	return u.Plus(n.compactions).Clamped()
+	return u.Plus(n.aside).Clamped()
 }
 
 // appendUsage writes Anthropic's convention, in which the three classes of input are apart.

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"math"
 
-	"github.com/tidwall/gjson"
-
 	"waybill/router"
 )
 
@@ -131,32 +129,7 @@ func shape(t *router.Translated, out *generateRequest) error {
 	if err != nil {
 		return t.Cannot("response_format", err.Error())
 	}
-	if out.Config.Schema = schema; t.Format.Description != "" {
-		out.Config.Schema = describe(t, schema)
-	}
+	out.Config.Schema = t.Described(schema)
 	s.warn(t, t.Name("response_format"))
 	return nil
-}
-
-// describe writes what a schema's format says of it into the schema, before what the schema says itself. Beside a reference
-// Gemini takes no words.
-func describe(t *router.Translated, schema json.RawMessage) json.RawMessage {
-	doc := gjson.ParseBytes(schema)
-	if len(schema) == 0 || doc.Get("$ref").Exists() {
-		t.Warn("response_format", "the description of its schema left out, there is no place for it at "+t.Model.Name)
-		return schema
-	}
-	words := t.Format.Description
-	if own := doc.Get("description"); own.Type == gjson.String {
-		words += "\n" + own.Str
-	}
-	w := router.NewObject(len(schema) + len(words) + 32)
-	w.String("description", words)
-	doc.ForEach(func(key, v gjson.Result) bool {
-		if key.Str != "description" {
-			w.Member(key.Raw, v.Raw)
-		}
-		return true
-	})
-	return w.End()
 }

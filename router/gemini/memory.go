@@ -1,9 +1,7 @@
 package gemini
 
 import (
-	"cmp"
 	"encoding/json"
-	"reflect"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -44,7 +42,7 @@ func matched(said []byte, m router.Message) (own []sent, ok bool) {
 	for _, p := range m.Parts {
 		switch p.Kind {
 		case router.KindCall:
-			if n == len(own) || own[n].name != p.Name || !same(args[n], p.Text) {
+			if n == len(own) || own[n].name != p.Name || !router.SameArguments(args[n], p.Text) {
 				return nil, false
 			}
 			own[n].id = p.ID
@@ -58,15 +56,4 @@ func matched(said []byte, m router.Message) (own []sent, ok bool) {
 		}
 	}
 	return own, n == len(own)
-}
-
-// same tells whether two arguments are one value. Clients write them in their own way: with other spaces, other numbers for
-// the same, and nothing for an empty object.
-func same(a, b string) bool {
-	a, b = cmp.Or(a, "{}"), cmp.Or(b, "{}")
-	if a == b {
-		return true
-	}
-	var x, y any
-	return json.Unmarshal([]byte(a), &x) == nil && json.Unmarshal([]byte(b), &y) == nil && reflect.DeepEqual(x, y)
 }

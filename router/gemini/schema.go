@@ -17,6 +17,7 @@ import (
 type subset struct {
 	left []string // keywords that were left out, each once
 	more bool     // there are more than maxLeft
+	one  bool     // it has a oneOf, which Gemini reads as if it were an anyOf
 	err  error
 }
 
@@ -51,8 +52,11 @@ func (s *subset) schema(raw json.RawMessage) (json.RawMessage, error) {
 	return json.RawMessage(out), s.err
 }
 
-// warn tells what was left out, once for a schema.
+// warn tells what was left out or will be read otherwise, once for a schema.
 func (s *subset) warn(t *router.Translated, field string) {
+	if s.one {
+		t.Warnings = append(t.Warnings, field+": its schema's oneOf is read as anyOf at "+t.Model.Name)
+	}
 	if len(s.left) > 0 {
 		slices.Sort(s.left)
 		what := strings.Join(s.left, ", ")
@@ -188,6 +192,7 @@ func (s *subset) keyword(w *router.Object, name string, v gjson.Result) {
 			w.Raw(name, v.Raw)
 		}
 	case "anyOf", "oneOf":
+		s.one = s.one || name == "oneOf"
 		w.Raw(name, s.list(v))
 	default:
 		switch {

@@ -218,7 +218,8 @@ func TestSchemaDescribed(t *testing.T) {
 	for _, tt := range []struct{ schema, want, warning string }{
 		{`{"type":"object","properties":{"a":{}}}`, `{"description":"d \"1\"","type":"object","properties":{"a":{}}}`, ""},
 		{`{"type":"integer","description":"e"}`, `{"description":"d \"1\"\ne","type":"integer"}`, ""},
-		{`{"$ref":"#/$defs/a","$defs":{"a":{}}}`, `{"$ref":"#/$defs/a","$defs":{"a":{}}}`, "response_format: the description of its schema left out, there is no place for it at g/up"},
+		{`{"oneOf":[{"type":"string"}]}`, `{"description":"d \"1\"","oneOf":[{"type":"string"}]}`, "response_format: its schema's oneOf is read as anyOf at g/up"},
+		{`{"$ref":"#/$defs/a","$defs":{"a":{}}}`, `{"$ref":"#/$defs/a","$defs":{"a":{}}}`, "response_format: the description of its schema is left out, there is no place for it at g/up"},
 	} {
 		got, warnings := encoded(t, legOf(), router.Request{Messages: []router.Message{text(router.RoleUser, "Hi")},
 			Format: router.Format{Kind: router.FormatSchema, Name: "n", Description: `d "1"`, Schema: json.RawMessage(tt.schema)}})
