@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"waybill/router"
 )
 
 // object is a JSON object that is being written.
@@ -117,6 +119,10 @@ func (d *description) schema(t reflect.Type) object {
 		return object{"type": []string{"string", "null"}, "format": "date-time"}
 	case reflect.TypeFor[json.RawMessage]():
 		return object{}
+	case reflect.TypeFor[document]():
+		return object{"type": []string{"string", "object"}, "description": "a policy: its text, YAML or JSON, or itself as an object"}
+	case reflect.TypeFor[router.Duration]():
+		return object{"type": "string", "example": "1m30s"}
 	}
 	switch t.Kind() {
 	case reflect.String:
@@ -125,6 +131,8 @@ func (d *description) schema(t reflect.Type) object {
 		return object{"type": "boolean"}
 	case reflect.Int, reflect.Int64, reflect.Uint64:
 		return object{"type": "integer", "format": "int64"}
+	case reflect.Pointer:
+		return d.schema(t.Elem())
 	case reflect.Slice:
 		return object{"type": "array", "items": d.schema(t.Elem())}
 	case reflect.Map:

@@ -30,7 +30,7 @@ type Label struct {
 	Name  string
 }
 
-// Naming keeps the labels.
+// Naming keeps what no log may hold: the labels, and the notes on requests.
 type Naming interface {
 	// ExecuteNamed executes a command and writes labels in the same transaction. A name that is taken is a refusal with
 	// ledger.CodeConflict. A repeated command writes none.
@@ -43,6 +43,10 @@ type Naming interface {
 	Label(ctx context.Context, kind, id string) (Label, error)
 	// Rename changes a label's name.
 	Rename(ctx context.Context, l Label) error
+	// Note gives what a request said of itself that its org's policy may have read, as JSON of router.Note; nil if nothing is kept.
+	Note(ctx context.Context, request string) ([]byte, error)
+	// EraseNotes erases the notes on an org's requests, and gives how many there were.
+	EraseNotes(ctx context.Context, org string) (int64, error)
 }
 
 // Vault keeps the secrets of credentials.

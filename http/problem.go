@@ -16,14 +16,15 @@ import (
 
 // Problem is an error of the control API, as RFC 9457 has it, with the class in Code.
 type Problem struct {
-	Type    string `json:"type"` // about:blank: the code says it all
-	Title   string `json:"title"`
-	Status  int    `json:"status"`
-	Code    string `json:"code"`
-	Detail  string `json:"detail"`
-	Field   string `json:"field,omitempty"`   // of the request, if one is at fault
-	Of      string `json:"of,omitempty"`      // the id of what stands in the way
-	Request string `json:"request,omitempty"` // waybill's id of the call, to be found in the node's log
+	Type    string       `json:"type"` // about:blank: the code says it all
+	Title   string       `json:"title"`
+	Status  int          `json:"status"`
+	Code    string       `json:"code"`
+	Detail  string       `json:"detail"`
+	Field   string       `json:"field,omitempty"`   // of the request, if one is at fault
+	Of      string       `json:"of,omitempty"`      // the id of what stands in the way
+	Errors  []policyNote `json:"errors,omitempty"`  // each thing that is wrong with a policy, with its place in the text
+	Request string       `json:"request,omitempty"` // waybill's id of the call, to be found in the node's log
 }
 
 // Error is what happened, for people.
@@ -61,6 +62,11 @@ func problemOf(f router.Failure) *Problem {
 func (s *Server) problem(w http.ResponseWriter, request string, err error) {
 	var p *Problem
 	if !errors.As(err, &p) {
+		if e, ok := errors.AsType[*router.PolicyError](err); ok {
+			s.problem(w, request, &Problem{Type: "about:blank", Title: http.StatusText(http.StatusBadRequest), Status: http.StatusBadRequest,
+				Code: string(ledger.CodeInvalid), Field: "document", Detail: e.Error(), Errors: e.Notes})
+			return
+		}
 		f := s.failureOf(err, request)
 		if f.Status == 499 {
 			return // nobody is there to read it

@@ -45,7 +45,12 @@ type call struct {
 	org  string // the id of the org in the path, or Platform
 	vars map[string]string
 	by   ledger.By
+
+	header http.Header // of the answer
 }
+
+// bodyReader is a shape whose body need not be JSON.
+type bodyReader interface{ readBody(body []byte) error }
 
 // maxControlBody bounds the body of a call of the control API, in bytes.
 const maxControlBody = 1 << 20
@@ -117,7 +122,7 @@ func (s *Server) serve(rt route, w http.ResponseWriter, r *http.Request) {
 		s.problem(w, v.id, err)
 		return
 	}
-	c := &call{Context: r.Context(), caller: who, s: s, r: r, id: v.id, vars: mux.Vars(r)}
+	c := &call{Context: r.Context(), caller: who, s: s, r: r, id: v.id, vars: mux.Vars(r), header: w.Header()}
 	if err := c.enter(); err != nil {
 		s.problem(w, v.id, err)
 		return
@@ -181,6 +186,9 @@ func (c *call) read(w http.ResponseWriter, in any) error {
 	var err error
 	if c.by, err = byOf(c.r, c.by, body); err != nil {
 		return err
+	}
+	if shape, ok := in.(bodyReader); ok {
+		return shape.readBody(body)
 	}
 	return readJSON(body, in)
 }

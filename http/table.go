@@ -11,7 +11,7 @@ func routes() []route {
 		inferenceRoutes(),
 		modelRoutes(),
 		healthRoutes(),
-		orgRoutes(), planRoutes(), keyRoutes(), credentialRoutes(), reachRoutes(),
+		orgRoutes(), planRoutes(), keyRoutes(), credentialRoutes(), policyRoutes(), reachRoutes(),
 		creditRoutes(), balanceRoutes(), traceRoutes(),
 		eventRoutes(), catalogueRoutes(),
 		[]route{{method: http.MethodGet, path: "/api/v1/openapi.json", summary: "This description", who: public, status: http.StatusOK,

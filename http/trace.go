@@ -2,6 +2,7 @@ package http
 
 import (
 	"cmp"
+	"encoding/json"
 	"net/http"
 	"strconv"
 
@@ -93,6 +94,13 @@ type traceDetail struct {
 	Attempts []attempt `json:"attempts"`
 	Entries  []posting `json:"entries"`
 	Events   []event   `json:"events"`
+	// Note is what the org's policy may have read of the request that the log does not hold: {"key": its name, "metadata": {…}}.
+	Note json.RawMessage `json:"note,omitempty"`
+}
+
+// erasure is how many notes on requests were erased.
+type erasure struct {
+	Erased int64 `json:"erased"`
 }
 
 // posting is one signed amount, with the event that caused it. USD amounts are decimal dollars, others whole numbers.
@@ -146,6 +154,7 @@ func traceRoutes() []route {
 		endpoint(http.MethodGet, "/api/v1/orgs/{org}/requests", "An org's requests, the newest first", admin, listTraces),
 		endpoint(http.MethodGet, "/api/v1/orgs/{org}/requests/{id}", "One request with its attempts, entries and events", admin, showTrace),
 		endpoint(http.MethodGet, "/api/v1/requests/{id}", "One request of any org", operator, showTrace),
+		endpoint(http.MethodDelete, "/api/v1/orgs/{org}/notes", "Erase what an org's requests said of themselves: names of keys and metadata that its policy may have read", admin, eraseNotes),
 		endpoint(http.MethodGet, "/api/v1/orgs/{org}/entries", "An org's entries, the newest first", admin, listEntries),
 		endpoint(http.MethodGet, "/api/v1/orgs/{org}/usage", "Sums of an org's requests by day, model or key", admin, sumUsage),
 	}
@@ -198,6 +207,9 @@ func showTrace(c *call, _ nothing) (traceDetail, error) {
 		return traceDetail{}, &ledger.Error{Code: ledger.CodeNotFound, Message: "request " + id + " is not known"} // as Reports says it
 	}
 	out := traceDetail{Request: traceRow(&t), Attempts: []attempt{}, Entries: []posting{}, Events: []event{}}
+	if out.Note, err = c.s.o.Names.Note(c, id); err != nil {
+		return traceDetail{}, err
+	}
 	for i := range recs {
 		rec := &recs[i]
 		out.Events = append(out.Events, eventRow(rec))
@@ -211,6 +223,11 @@ func showTrace(c *call, _ nothing) (traceDetail, error) {
 		}
 	}
 	return out, nil
+}
+
+func eraseNotes(c *call, _ nothing) (erasure, error) {
+	n, err := c.s.o.Names.EraseNotes(c, c.org)
+	return erasure{n}, err
 }
 
 func postingRow(e Entry) posting {
