@@ -20,6 +20,13 @@ type Log interface {
 	BalanceAt(ctx context.Context, org string, position uint64) (ledger.Standing, error)
 	// BalanceAtTime gives what an org had at an instant.
 	BalanceAtTime(ctx context.Context, org string, at ledger.Instant) (ledger.Standing, error)
+	// PositionAt is that of the last event no later than an instant, 0 if all are.
+	PositionAt(ctx context.Context, at ledger.Instant) (uint64, error)
+	// Note gives what a request said of itself that stands beside the log, nil if that is not kept.
+	Note(ctx context.Context, request string) ([]byte, error)
+	// Replay folds an org's past. From a position on, decide gets each admission on the state that it was decided on, and follow each
+	// event of the org's on the state before it; passed is told how far the fold is.
+	Replay(ctx context.Context, org string, from uint64, decide, follow func(*ledger.State, *ledger.Record) error, passed func(position uint64)) error
 }
 
 // Label is the name of an org, a key or a credential. Names are in a side table: the log carries no personal strings.

@@ -26,7 +26,8 @@ type Server struct {
 	limiter *limiter
 	openapi []byte
 
-	keyNames keyNames
+	keyNames  keyNames
+	simulator simulator
 
 	calls   calls
 	closing chan struct{} // closed when the node drains: streams of the control API end

@@ -38,13 +38,13 @@ func (r *run) once(c ledger.Admit) (*ledger.RequestAdmitted, error) {
 	return nil, r.repeated(e.Request, "was used too often: take a new one")
 }
 
-// noted admits with what the decision may have read of the request that no log may hold.
+// noted admits with what the decision may have read of the request that no log may hold, be it nothing: what is not there is
+// erased.
 func (r *run) noted(c ledger.Admit) (ledger.Receipt, error) {
-	note := r.task.Note
-	if !c.Inputs.Noted || note.Key == "" && len(note.Metadata) == 0 {
+	if !c.Inputs.Noted {
 		return r.d.Books.Execute(r.client, c)
 	}
-	text, err := json.Marshal(note)
+	text, err := json.Marshal(r.task.Note)
 	if err != nil {
 		return ledger.Receipt{}, err
 	}

@@ -19,7 +19,7 @@ type Simulation struct {
 	Recorded bool
 	// Note gives the note of a call, nil if there is none; KeyName what a key is called now.
 	Note    func(request string) (*Note, error)
-	KeyName func(key string) string
+	KeyName func(key string) (string, error)
 
 	result  Simulated
 	pending map[string]*redecided // calls that are open
@@ -148,7 +148,10 @@ func (m *Simulation) decide(s *ledger.State, r *ledger.Record, e *ledger.Request
 		if past.Note, err = m.Note(e.Request); err != nil {
 			return Decision{}, err
 		}
-		if past.KeyName = m.KeyName(e.Key); past.Note == nil && !e.Inputs.Noted {
+		if past.Note == nil && !e.Inputs.Noted && e.Key != "" {
+			if past.KeyName, err = m.KeyName(e.Key); err != nil {
+				return Decision{}, err
+			}
 			m.result.PresentName++
 		}
 	}

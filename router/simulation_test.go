@@ -69,7 +69,7 @@ func TestSimulationReproducesTheLog(t *testing.T) {
 		t.Errorf("of %d calls %d are decided as they were; they cost %+v and would have cost %+v; %v would have been refused",
 			got.Considered, got.Same, got.Before, got.After, got.Refused)
 	}
-	for _, what := range []string{"policy", "route", "raced", "conditions", "scores", "passed", "sticky", "origin", "byok", "platform", "auto", "manual", "embeddings", "count"} {
+	for _, what := range []string{"policy", "route", "narrowed", "noted", "raced", "conditions", "scores", "passed", "sticky", "origin", "byok", "platform", "auto", "manual", "embeddings", "count"} {
 		if seen[what] < pastRequests/1000 {
 			t.Errorf("the log has only %d decisions with %s", seen[what], what)
 		}
@@ -79,7 +79,7 @@ func TestSimulationReproducesTheLog(t *testing.T) {
 // count tells what there is in a decision.
 func count(seen map[string]int64, e *ledger.RequestAdmitted, r *ledger.Record) {
 	in := e.Inputs
-	for what, is := range map[string]bool{"policy": in.Policy > 0, "route": in.Route != "",
+	for what, is := range map[string]bool{"policy": in.Policy > 0, "route": in.Route != "", "narrowed": in.Narrowed != nil, "noted": in.Noted,
 		"raced": in.AsOf+1 < r.Position, "conditions": len(in.Conditions) > 0, "scores": len(in.Scores) > 1, "passed": len(in.Passed) > 0,
 		"sticky": in.Sticky != nil, "origin": in.Origin != nil, string(in.Legs[0].Kind): true, string(e.Lane): true, in.Endpoint: true} {
 		if is {
@@ -112,7 +112,7 @@ func alike[T any](a, b []T) bool { return len(a) == 0 && len(b) == 0 || reflect.
 func (p *past) simulation(policy *router.Policy, recorded bool) *router.Simulation {
 	return &router.Simulation{Org: pastOrg, Policy: policy, Recorded: recorded,
 		Note:    func(request string) (*router.Note, error) { return p.notes[request], nil },
-		KeyName: func(key string) string { return pastKeys[key] }}
+		KeyName: func(key string) (string, error) { return pastKeys[key], nil }}
 }
 
 // found makes the org.
@@ -136,7 +136,7 @@ func (p *past) more() bool {
 func (p *past) call(r *rand.Rand) {
 	q, key := p.request(r), pick(r, "", "key_a", "key_b", "key_c")
 	note := router.Note{Key: pastKeys[key], Metadata: map[string]string{"team": pick(r, "red", "blue")}}
-	task := router.Task{ID: fmt.Sprintf("req_%016x", r.Uint64()), Org: pastOrg, Key: key, Request: q, Note: note}
+	task := router.Task{ID: fmt.Sprintf("req_%016x", r.Uint64()), Org: pastOrg, Key: key, Request: q, Note: note, Narrowed: narrowed(r)}
 	d, in, err := p.d.Decided(task)
 	var le *ledger.Error
 	var fe *router.FieldError
@@ -146,9 +146,11 @@ func (p *past) call(r *rand.Rand) {
 		}
 		return
 	}
-	p.mu.Lock()
-	p.notes[task.ID] = &note
-	p.mu.Unlock()
+	if in.Noted {
+		p.mu.Lock()
+		p.notes[task.ID] = &note
+		p.mu.Unlock()
+	}
 	var leg router.Leg
 	var attempts []ledger.Attempt
 	admitted := false
@@ -246,6 +248,21 @@ func (p *past) request(r *rand.Rand) *router.Request {
 	}
 	p.d.Recall(pastOrg, q, sticky, origin, p.d.Now())
 	return q
+}
+
+// narrowed is how one call in five restricts its policy.
+func narrowed(r *rand.Rand) (n ledger.Narrowing) {
+	switch r.IntN(20) {
+	case 0:
+		n.Models = []string{pick(r, "gpt-*", "openai/*", "google/gemini-2.5-flash-lite")}
+	case 1:
+		n.Credentials = pick(r, "byok-only", "platform-only")
+	case 2:
+		n.Goal = pick(r, "cost", "latency")
+	case 3:
+		n.MaxAttempts = 1 + r.IntN(2)
+	}
+	return n
 }
 
 // some is a leg that there may be.

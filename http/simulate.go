@@ -1,0 +1,241 @@
+package http
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"waybill/ledger"
+	"waybill/router"
+)
+
+// simulateTime bounds one simulation.
+const simulateTime = 10 * time.Minute
+
+// simulateChanges is how many kinds of changed decisions an answer shows.
+const simulateChanges = 20
+
+// simulator lets one simulation run at a time: each folds an org's past from its beginning.
+type simulator struct {
+	running  sync.Mutex
+	org      atomic.Pointer[string] // whose; nil: nobody's
+	position atomic.Uint64          // how far it is
+	head     atomic.Uint64          // how far it goes
+}
+
+// simulateOrder asks for a simulation.
+type simulateOrder struct {
+	Document document `json:"document"` // a policy's text, YAML or JSON, or the policy as an object; none decides each call under the policy that was in force
+	Since    string   `json:"since"`    // 30d, 12h, a day, a time by RFC 3339 or a position of the log; 30d unless given
+}
+
+// simulated is what a simulation has found. Before is what the calls cost, after what they would have cost.
+type simulated struct {
+	Org         string                `json:"org"`
+	Since       uint64                `json:"since"`    // position of the log
+	Position    uint64                `json:"position"` // up to which it was read
+	Recorded    bool                  `json:"recorded"` // decided under the policies that were in force
+	Requests    int64                 `json:"requests"` // that were admitted
+	Same        int64                 `json:"same"`
+	Different   int64                 `json:"different"`
+	Undecided   int64                 `json:"undecided"`           // it is not kept what the policy would match of them
+	KeyNamesNow int64                 `json:"by_present_key_name"` // decided by what their key is called now
+	Unsettled   int64                 `json:"unsettled"`           // used nothing, and are not priced: voided, interrupted or open
+	Refused     []simulatedRefusal    `json:"refused"`
+	Before      simulatedSums         `json:"before"`
+	After       simulatedSums         `json:"after"`
+	Models      []simulatedModel      `json:"models"`
+	Credentials []simulatedCredential `json:"credentials"`
+	Changes     []simulatedChange     `json:"changes"` // the most frequent first, at most 20
+}
+
+type simulatedRefusal struct {
+	Code     ledger.Code `json:"code"`
+	Requests int64       `json:"requests"`
+}
+
+// simulatedSums add up calls that were settled.
+type simulatedSums struct {
+	Requests     int64   `json:"requests"`
+	ListCostUSD  Dollars `json:"list_cost_usd"`
+	ChargeUSD    Dollars `json:"charge_usd"`
+	PlanTokens   int64   `json:"plan_tokens"`
+	FreeMessages int64   `json:"free_messages"`
+	Unpriced     int64   `json:"unpriced"` // requests of models without a price: their list cost is not known
+}
+
+type simulatedModel struct {
+	Model  string        `json:"model"`
+	Before simulatedSums `json:"before"`
+	After  simulatedSums `json:"after"`
+}
+
+type simulatedCredential struct {
+	Credential   ledger.CredentialKind `json:"credential"` // byok or platform
+	CredentialID string                `json:"credential_id"`
+	Name         string                `json:"name"` // of the org's own
+	Before       simulatedSums         `json:"before"`
+	After        simulatedSums         `json:"after"`
+}
+
+// simulatedChange is a decision that would have been another.
+type simulatedChange struct {
+	Requests  int64          `json:"requests"`
+	Request   string         `json:"request"` // the first
+	From      []simulatedLeg `json:"from"`
+	To        []simulatedLeg `json:"to"`
+	FromRoute string         `json:"from_route"` // of the policy, that matched; empty: none did
+	ToRoute   string         `json:"to_route"`
+	Refused   ledger.Code    `json:"refused,omitempty"`
+	Reason    string         `json:"reason,omitempty"`
+}
+
+type simulatedLeg struct {
+	Model        string                `json:"model"`
+	Credential   ledger.CredentialKind `json:"credential"`
+	CredentialID string                `json:"credential_id"`
+	Name         string                `json:"name"` // of the org's own
+}
+
+// simulateState is how far the simulation of an org's is.
+type simulateState struct {
+	Running  bool   `json:"running"`
+	Position uint64 `json:"position"`
+	Head     uint64 `json:"head"`
+}
+
+func simulateRoutes() []route {
+	return []route{
+		endpoint(http.MethodPost, "/api/v1/orgs/{org}/policy/simulate", "Decide past requests again under another policy, and what they would have cost", admin, simulatePolicy),
+		endpoint(http.MethodGet, "/api/v1/orgs/{org}/policy/simulate", "How far a simulation is that runs", admin, simulating),
+	}
+}
+
+func simulating(c *call, _ nothing) (simulateState, error) {
+	m := &c.s.simulator
+	if org := m.org.Load(); org == nil || *org != c.org {
+		return simulateState{}, nil
+	}
+	return simulateState{true, m.position.Load(), m.head.Load()}, nil
+}
+
+func simulatePolicy(c *call, in simulateOrder) (simulated, error) {
+	out := simulated{Org: c.org, Recorded: len(in.Document) == 0}
+	var policy *router.Policy
+	var err error
+	if !out.Recorded {
+		if policy, _, err = c.parsePolicy(in.Document); err != nil {
+			return out, err
+		}
+	}
+	if out.Since, err = c.since(cmp.Or(in.Since, "30d")); err != nil {
+		return out, err
+	}
+	names, err := c.credentialNames()
+	if err != nil {
+		return out, err
+	}
+	m := &c.s.simulator
+	if !m.running.TryLock() {
+		return out, &ledger.Error{Code: ledger.CodeUnavailable, Message: "another simulation runs: a node makes one at a time"}
+	}
+	defer m.running.Unlock()
+	m.org.Store(&c.org)
+	defer m.org.Store(nil)
+	ctx, cancel := context.WithTimeout(c, simulateTime)
+	defer cancel()
+	c.s.o.Books.View(func(s *ledger.State) { out.Position, _ = s.Head() })
+	m.head.Store(out.Position)
+	sim := &router.Simulation{Org: c.org, Policy: policy, Recorded: out.Recorded,
+		Note:    func(request string) (*router.Note, error) { return c.s.noteOf(ctx, request) },
+		KeyName: func(key string) (string, error) { return c.s.keyNames.of(ctx, c.s.o.Names, key) }}
+	err = c.s.o.Log.Replay(ctx, c.org, out.Since, sim.Decide, sim.Follow, m.position.Store)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) && c.Err() == nil:
+		return out, invalid("since", "is too far back: the simulation was not done after "+simulateTime.String())
+	case err != nil:
+		return out, err
+	}
+	out.fill(sim.Result(), names)
+	return out, nil
+}
+
+// since is the position of the log from which calls count.
+func (c *call) since(text string) (uint64, error) {
+	if n, err := strconv.ParseUint(text, 10, 63); err == nil {
+		return n, nil
+	}
+	now := c.s.o.Now()
+	var from time.Time
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if n, err := strconv.Atoi(days); err == nil && n > 0 && n <= 36_500 {
+			from = now.AddDate(0, 0, -n)
+		}
+	}
+	if d, err := time.ParseDuration(text); err == nil && d > 0 {
+		from = now.Add(-d)
+	}
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if t, err := time.Parse(layout, text); err == nil {
+			from = t
+		}
+	}
+	if from.IsZero() {
+		return 0, invalid("since", "must be how long ago, such as 30d or 12h, a day such as 2026-11-01, a time or a position of the log")
+	}
+	position, err := c.s.o.Log.PositionAt(c, ledger.InstantOf(from)-1)
+	return position + 1, err
+}
+
+// noteOf is what a request said of itself, nil if that is not kept.
+func (s *Server) noteOf(ctx context.Context, request string) (*router.Note, error) {
+	text, err := s.o.Log.Note(ctx, request)
+	if err != nil || text == nil {
+		return nil, err
+	}
+	n := &router.Note{}
+	return n, json.Unmarshal(text, n)
+}
+
+func (out *simulated) fill(r router.Simulated, names map[string]string) {
+	out.Requests, out.Same, out.Different, out.Undecided = r.Considered, r.Same, r.Different, r.Undecided
+	out.KeyNamesNow, out.Unsettled = r.PresentName, r.Unsettled
+	out.Before, out.After = simulatedSumsOf(r.Before), simulatedSumsOf(r.After)
+	out.Refused, out.Models, out.Credentials, out.Changes = []simulatedRefusal{}, []simulatedModel{}, []simulatedCredential{}, []simulatedChange{}
+	for code, n := range r.Refused {
+		out.Refused = append(out.Refused, simulatedRefusal{code, n})
+	}
+	slices.SortFunc(out.Refused, func(a, b simulatedRefusal) int { return cmp.Compare(a.Code, b.Code) })
+	for model, s := range r.Models {
+		out.Models = append(out.Models, simulatedModel{model, simulatedSumsOf(s.Before), simulatedSumsOf(s.After)})
+	}
+	slices.SortFunc(out.Models, func(a, b simulatedModel) int { return cmp.Compare(a.Model, b.Model) })
+	for on, s := range r.Credentials {
+		out.Credentials = append(out.Credentials, simulatedCredential{on.Kind, on.Credential, names[on.Credential], simulatedSumsOf(s.Before), simulatedSumsOf(s.After)})
+	}
+	slices.SortFunc(out.Credentials, func(a, b simulatedCredential) int {
+		return cmp.Or(cmp.Compare(a.Credential, b.Credential), cmp.Compare(a.Name, b.Name), cmp.Compare(a.CredentialID, b.CredentialID))
+	})
+	legs := func(choices []ledger.Choice) []simulatedLeg {
+		all := make([]simulatedLeg, len(choices))
+		for i, l := range choices {
+			all[i] = simulatedLeg{l.Model, l.Kind, l.Credential, names[l.Credential]}
+		}
+		return all
+	}
+	for _, g := range r.Changes[:min(len(r.Changes), simulateChanges)] {
+		out.Changes = append(out.Changes, simulatedChange{g.Requests, g.Request, legs(g.From), legs(g.To), g.FromRoute, g.ToRoute, g.Refused, g.Reason})
+	}
+}
+
+func simulatedSumsOf(s router.Sums) simulatedSums {
+	return simulatedSums{s.Calls, Dollars(s.ListCost), Dollars(s.Charge), s.PlanTokens, s.Messages, s.Unpriced}
+}
