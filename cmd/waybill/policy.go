@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	wbhttp "waybill/http"
+	"waybill/router"
+)
+
+// policyView is a policy as the control API shows it.
+type policyView struct {
+	Version  uint64              `json:"version"`
+	SetAt    string              `json:"set_at"`
+	Document string              `json:"document"`
+	Warnings []router.PolicyNote `json:"warnings"`
+}
+
+var policySet = command{
+	name:  "policy set",
+	args:  "ORG FILE",
+	about: "set how an org has its calls routed",
+	more: `FILE is YAML or JSON, "-" the standard input. It takes effect with the next call. The first route that matches a call says what to
+try; without one the call goes to the model that it names:
+
+  credentials: byok-first          # or byok-only, platform-first, platform-only
+  paid_fallback: false             # may a failing key of the org's own move to paid capacity?
+  max_attempts: 3
+  aliases: {fast: openai/gpt-6-luna}
+  routes:
+    - name: claude on our own key
+      when: {model: "claude-*", key: "prod-*", metadata: {team: research}}
+      try:
+        - {model: anthropic/claude-sonnet-5-5, credential: byok/ours}
+        - {model: openai/gpt-6-sol, credential: platform}
+    - name: the rest
+      when: {model: auto}
+      auto: {goal: cost, pool: [openai/gpt-6-luna, anthropic/claude-haiku-5-5]}
+
+Comments are not kept: keep the file. What is wrong with it is told by line and column, and then nothing is changed.`,
+	example: []string{"waybill policy set acme routing.yml", "waybill policy show acme | sed 's/byok-first/byok-only/' | waybill policy set acme -"},
+	setup: func(f *flags) action {
+		version := f.Uint64("version", 0, "set it only if the policy is at version `N` still")
+		asJSON := f.asJSON()
+		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
+			text, err := w.file(args[1])
+			if err != nil {
+				return err
+			}
+			answer, err := a.call(ctx, "PUT", at("/orgs/%s/policy", args[0]), map[string]any{"document": text, "version": *version})
+			if err != nil {
+				return inFile(err, args[1])
+			}
+			return show(w, answer, *asJSON, func(p policyView) error {
+				w.warn(p.Warnings, args[1])
+				w.printf("the policy of %s is at version %d\n", printable(args[0]), p.Version)
+				return nil
+			})
+		})
+	},
+}
+
+var policyShow = command{
+	name:    "policy show",
+	args:    "ORG",
+	about:   "show how an org has its calls routed, in YAML",
+	example: []string{"waybill policy show acme"},
+	setup: func(f *flags) action {
+		asJSON := f.asJSON()
+		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
+			answer, err := a.call(ctx, "GET", at("/orgs/%s/policy", args[0]), nil)
+			if err != nil {
+				return err
+			}
+			return show(w, answer, *asJSON, func(p policyView) error {
+				if p.Version == 0 {
+					w.printf("# no policy is set: these are the defaults\n%s", p.Document)
+				} else {
+					w.printf("# version %d, set %s\n%s", p.Version, second(p.SetAt), p.Document)
+				}
+				return nil
+			})
+		})
+	},
+}
+
+var policyClear = command{
+	name:    "policy clear",
+	args:    "ORG",
+	about:   "go back to the defaults of routing",
+	example: []string{"waybill policy clear acme"},
+	setup: func(f *flags) action {
+		asJSON := f.asJSON()
+		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
+			answer, err := a.call(ctx, "DELETE", at("/orgs/%s/policy", args[0]), nil)
+			if err != nil {
+				return err
+			}
+			return show(w, answer, *asJSON, func(p policyView) error {
+				w.printf("%s is back at the defaults (version %d)\n", printable(args[0]), p.Version)
+				return nil
+			})
+		})
+	},
+}
+
+// file reads a file, or the standard input for "-".
+func (w *work) file(name string) (string, error) {
+	if name == "-" {
+		b, err := io.ReadAll(w.stdin)
+		if err != nil {
+			return "", fmt.Errorf("reading the standard input: %w", err)
+		}
+		return string(b), nil
+	}
+	b, err := os.ReadFile(name)
+	return string(b), err
+}
+
+// inFile tells the errors of a policy as compilers do: FILE:LINE:COLUMN.
+func inFile(err error, name string) error {
+	p, ok := errors.AsType[*wbhttp.Problem](err)
+	if !ok || len(p.Errors) == 0 {
+		return err
+	}
+	var lines []string
+	for _, n := range p.Errors {
+		lines = append(lines, placed(n, name))
+	}
+	return errors.New("the policy was not taken:\n" + strings.Join(lines, "\n"))
+}
+
+func placed(n router.PolicyNote, name string) string {
+	if name == "-" {
+		name = "stdin"
+	}
+	if n.Line == 0 {
+		return name + ": " + printable(n.String())
+	}
+	return name + ":" + printable(n.String())
+}
+
+func (w *work) warn(notes []router.PolicyNote, name string) {
+	for _, n := range notes {
+		fmt.Fprintf(w.stderr, "warning: %s\n", placed(n, name))
+	}
+}
+
+// jsonFile reads a file of JSON, or the standard input for "-".
+func (w *work) jsonFile(name string) (json.RawMessage, error) {
+	text, err := w.file(name)
+	if err != nil {
+		return nil, err
+	}
+	if !json.Valid([]byte(text)) {
+		return nil, fmt.Errorf("%s is not JSON", name)
+	}
+	return json.RawMessage(text), nil
+}
