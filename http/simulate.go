@@ -54,7 +54,8 @@ type simulated struct {
 	After       simulatedSums         `json:"after"`
 	Models      []simulatedModel      `json:"models"`
 	Credentials []simulatedCredential `json:"credentials"`
-	Changes     []simulatedChange     `json:"changes"` // the most frequent first, at most 20
+	Changes     []simulatedChange     `json:"changes"`            // the most frequent first, at most 20
+	Warnings    []policyNote          `json:"warnings,omitempty"` // of the document
 }
 
 type simulatedRefusal struct {
@@ -132,7 +133,7 @@ func simulatePolicy(c *call, in simulateOrder) (simulated, error) {
 	var policy *router.Policy
 	var err error
 	if !out.Recorded {
-		if policy, _, err = c.parsePolicy(in.Document); err != nil {
+		if policy, out.Warnings, err = c.parsePolicy(in.Document); err != nil {
 			return out, err
 		}
 	}

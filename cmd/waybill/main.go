@@ -39,7 +39,7 @@ func commands() []command {
 		orgOpen, orgList, orgShow, orgPlan, orgSuspend, orgResume,
 		keyIssue, keyList, keyLimit, keyRotate, keyRevoke,
 		credentialAttach, credentialList, credentialCheck, credentialCommit, credentialRotate, credentialDetach,
-		policySet, policyShow, policyExplain, policyClear,
+		policySet, policyShow, policyExplain, policySimulate, policyClear,
 		creditPurchase, creditGrant, creditRefund, creditLots,
 		balanceCommand, explainCommand,
 		priceList, pricePublish, priceWithdraw,
