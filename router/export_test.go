@@ -21,3 +21,11 @@ func (s *Sticky) Stick(org, begin string) {
 
 // Len is how many conversations are in memory.
 func (s *Sticky) Len() int { return len(s.young) + len(s.old) }
+
+// RetryPause is how long a leg is left alone before it is called once more.
+func RetryPause(hint time.Duration, seed uint64, calls int) time.Duration {
+	return retryPause(hint, seed, calls)
+}
+
+// Drain counts so many calls as ones whose callers have left.
+func (d *Dispatcher) Drain(n int) { d.draining.Store(int64(n)) }

@@ -207,6 +207,8 @@ func (r *run) refusedBy(err error) *Failure {
 // exhausted ends a request that no leg has answered.
 func (r *run) exhausted() *Failure {
 	switch {
+	case r.client.Err() != nil:
+		return r.end(callerLeft(), clientGone)
 	case r.last != nil:
 		return r.end(r.upstreamFailed(), string(r.last.Class))
 	case r.unfit != nil:
