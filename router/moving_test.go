@@ -118,7 +118,7 @@ func trafficMoves(t *testing.T, more string) {
 			if clock.now().Sub(asked) > 2*time.Second {
 				slow++
 			}
-			clock.sleep(nil, 500*time.Millisecond)
+			clock.sleep(t.Context(), 500*time.Millisecond)
 		}
 		return s, slow
 	}
@@ -172,7 +172,7 @@ func TestTrafficLeavesWhatHangs(t *testing.T) {
 	for len(n.up.Calls()) == 0 {
 		time.Sleep(time.Millisecond)
 	}
-	clock.sleep(nil, 3*time.Second)
+	clock.sleep(t.Context(), 3*time.Second)
 	if s := n.settled(n.ask(t.Context(), "org_a", "auto", "hello", `,"stream":true`).id); s == nil || s.Model != models[0] || len(s.Attempts) != 1 {
 		t.Errorf("settled %+v", s)
 	}
@@ -187,7 +187,7 @@ type unhurried struct {
 }
 
 func (u *unhurried) Send(b []byte) error {
-	u.clock.sleep(nil, time.Second)
+	u.clock.sleep(context.Background(), time.Second)
 	return u.answer.Send(b)
 }
 

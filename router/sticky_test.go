@@ -53,16 +53,16 @@ func TestSticky(t *testing.T) {
 		want("asked for otherwise", "org_a", "auto:latency", begin, later, "luna", false)
 		remove()
 
-		clock.sleep(nil, 4*time.Minute)
+		clock.sleep(t.Context(), 4*time.Minute)
 		want("after four minutes", "org_a", "auto", begin, later, "lite", true)
-		clock.sleep(nil, 4*time.Minute)
+		clock.sleep(t.Context(), 4*time.Minute)
 		for range 3 {
 			fail(n, "google/gemini-2.5-flash-lite", clock.now())
 		}
 		want("its breaker is open", "org_a", "auto", begin, later, "luna", false)
-		clock.sleep(nil, time.Minute)
+		clock.sleep(t.Context(), time.Minute)
 		want("it is where it was answered last", "org_a", "auto", begin, later, "luna", true)
-		clock.sleep(nil, 5*time.Minute)
+		clock.sleep(t.Context(), 5*time.Minute)
 		want("after five minutes", "org_a", "auto", begin, later, "lite", false)
 		if kept, sticky := n.turnNamed(begin, later); kept != "luna" || sticky {
 			t.Errorf("a named model: %s, kept: %v", kept, sticky)
