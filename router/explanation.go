@@ -264,7 +264,7 @@ func (e *Explanation) money(x *ExplainedLeg, price *ledger.Price, v View) {
 // legOf finds the leg of a choice: not of one that is a model alone, or has no credential.
 func legOf(c ledger.Choice, v View) (l Leg, ok bool) {
 	r := routing{view: View{Own: v.Own, Model: v.Model}} // a leg's model goes by its own name
-	if l.Model = r.known(c.Model, c.Kind == ledger.BYOK); l.Model == nil {
+	if l.Model = r.known(c.Model, true); l.Model == nil {
 		return l, false
 	}
 	for _, o := range slices.Concat(v.Own, v.Pool) {

@@ -294,10 +294,13 @@ func (r *routing) cut() {
 	}
 }
 
+// maxPassed bounds what is noted of what was passed over: each admission's record has it.
+const maxPassed = 64
+
 // pass notes a leg that is passed over. One that is taken all the same, further up, is not.
 func (r *routing) pass(c ledger.Choice, reason string) {
 	d := &r.decision
-	if !d.has(c) && !slices.ContainsFunc(d.Passed, func(p ledger.Passed) bool { return p.Choice == c }) {
+	if len(d.Passed) < maxPassed && !d.has(c) && !slices.ContainsFunc(d.Passed, func(p ledger.Passed) bool { return p.Choice == c }) {
 		d.Passed = append(d.Passed, ledger.Passed{Choice: c, Reason: reason})
 	}
 }
