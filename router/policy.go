@@ -12,23 +12,23 @@ import (
 // Policy is how an org wants its calls routed: one document, YAML or JSON, whose first matching route wins. What it does not
 // say, DefaultSettings say.
 type Policy struct {
-	Settings `yaml:",inline"`
+	Settings
 	// Aliases are names of the org's own for models; a caller may use them as a model's name.
-	Aliases map[string]string `json:"aliases,omitempty" yaml:"aliases"`
-	Routes  []PolicyRoute     `json:"routes,omitempty" yaml:"routes"`
+	Aliases map[string]string `json:"aliases,omitempty"`
+	Routes  []PolicyRoute     `json:"routes,omitempty"`
 
 	at map[string]place // where each path stands in the text that it was parsed from
 }
 
 // Settings hold for every call; a route may set them anew for those that it matches. A zero value is not set.
 type Settings struct {
-	Credentials  Mode      `json:"credentials,omitzero" yaml:"credentials"`
-	PaidFallback *bool     `json:"paid_fallback,omitempty" yaml:"paid_fallback"` // may a failing credential of the org's own move to the platform's
-	MaxAttempts  int       `json:"max_attempts,omitzero" yaml:"max_attempts"`    // legs of a call
-	RetryOn      []Class   `json:"retry_on,omitzero" yaml:"retry_on"`            // failures that move on to the next leg; an empty list is none
-	Timeouts     Deadlines `json:"timeouts,omitzero" yaml:"timeouts"`
-	OnAbort      OnAbort   `json:"on_abort,omitzero" yaml:"on_abort"`
-	Providers    []string  `json:"providers,omitempty" yaml:"providers"` // the only ones that calls may go to; all if none
+	Credentials  Mode      `json:"credentials,omitzero"`
+	PaidFallback *bool     `json:"paid_fallback,omitempty"` // may a failing credential of the org's own move to the platform's
+	MaxAttempts  int       `json:"max_attempts,omitzero"`   // legs of a call
+	RetryOn      []Class   `json:"retry_on,omitzero"`       // failures that move on to the next leg; an empty list is none
+	Timeouts     Deadlines `json:"timeouts,omitzero"`
+	OnAbort      OnAbort   `json:"on_abort,omitzero"`
+	Providers    []string  `json:"providers,omitempty"` // the only ones that calls may go to; all if none
 }
 
 // Mode says whose credentials serve, and whose first.
@@ -53,11 +53,11 @@ const (
 
 // Deadlines bound a call and its attempts. A zero value is not set.
 type Deadlines struct {
-	Connect   Duration `json:"connect,omitzero" yaml:"connect"`       // of an attempt, until its connection stands
-	FirstByte Duration `json:"first_byte,omitzero" yaml:"first_byte"` // of a streamed attempt, until the first byte of its answer
-	Idle      Duration `json:"idle,omitzero" yaml:"idle"`             // between two bytes of an answer
-	Attempt   Duration `json:"attempt,omitzero" yaml:"attempt"`       // a whole attempt; what bounds one that is not streamed and hangs
-	Total     Duration `json:"total,omitzero" yaml:"total"`           // the whole call, all attempts together
+	Connect   Duration `json:"connect,omitzero"`    // of an attempt, until its connection stands
+	FirstByte Duration `json:"first_byte,omitzero"` // of a streamed attempt, until the first byte of its answer
+	Idle      Duration `json:"idle,omitzero"`       // between two bytes of an answer
+	Attempt   Duration `json:"attempt,omitzero"`    // a whole attempt; what bounds one that is not streamed and hangs
+	Total     Duration `json:"total,omitzero"`      // the whole call, all attempts together
 }
 
 // Duration is a time.Duration that documents write as Go does: 5s, 1m30s.
@@ -66,39 +66,39 @@ type Duration time.Duration
 // PolicyRoute is one rule of a policy: for the calls that it matches, what to try. Without try, auto and refuse the legs are
 // those of the model that the caller named, under the route's own settings.
 type PolicyRoute struct {
-	Name     string `json:"name,omitzero" yaml:"name"`
-	When     When   `json:"when,omitzero" yaml:"when"`
-	Settings `yaml:",inline"`
-	Try      []Try  `json:"try,omitempty" yaml:"try"`
-	Auto     *Auto  `json:"auto,omitempty" yaml:"auto"`
-	Refuse   string `json:"refuse,omitzero" yaml:"refuse"` // why such calls are not served: the caller's error says it
+	Name string `json:"name,omitzero"`
+	When When   `json:"when,omitzero"`
+	Settings
+	Try    []Try  `json:"try,omitempty"`
+	Auto   *Auto  `json:"auto,omitempty"`
+	Refuse string `json:"refuse,omitzero"` // why such calls are not served: the caller's error says it
 	// MaxFallbacks bounds the legs after the first.
-	MaxFallbacks *int `json:"max_fallbacks,omitempty" yaml:"max_fallbacks"`
+	MaxFallbacks *int `json:"max_fallbacks,omitempty"`
 	// Prefer "commitment" takes credentials with commitment left before the others.
-	Prefer string `json:"prefer,omitzero" yaml:"prefer"`
+	Prefer string `json:"prefer,omitzero"`
 }
 
 // When says which calls a route matches: all that satisfy each of its conditions. * stands for any run of characters but a
 // slash.
 type When struct {
-	Model    string            `json:"model,omitzero" yaml:"model"`       // as asked, or the full or bare name of what that means; auto matches auto:cost too
-	Endpoint string            `json:"endpoint,omitzero" yaml:"endpoint"` // chat, embeddings, count or any
-	Dialect  string            `json:"dialect,omitzero" yaml:"dialect"`   // the caller's, or any
-	Key      string            `json:"key,omitzero" yaml:"key"`           // the key's name
-	Metadata map[string]string `json:"metadata,omitempty" yaml:"metadata"`
+	Model    string            `json:"model,omitzero"`    // as asked, or the full or bare name of what that means; auto matches auto:cost too
+	Endpoint string            `json:"endpoint,omitzero"` // chat, embeddings, count or any
+	Dialect  string            `json:"dialect,omitzero"`  // the caller's, or any
+	Key      string            `json:"key,omitzero"`      // the key's name
+	Metadata map[string]string `json:"metadata,omitempty"`
 }
 
 // Try is a leg that a route names: a model, and on which credential.
 type Try struct {
-	Model string `json:"model" yaml:"model"`
+	Model string `json:"model"`
 	// Credential is platform, byok, or byok/NAME with the name or id of one of the org's own; none: as the mode says.
-	Credential string `json:"credential,omitzero" yaml:"credential"`
+	Credential string `json:"credential,omitzero"`
 }
 
 // Auto leaves the choice of the model to waybill.
 type Auto struct {
-	Goal Goal     `json:"goal,omitzero" yaml:"goal"`
-	Pool []string `json:"pool,omitempty" yaml:"pool"` // models, full names; the plan's pool if none
+	Goal Goal     `json:"goal,omitzero"`
+	Pool []string `json:"pool,omitempty"` // models, full names; the plan's pool if none
 }
 
 // Goal is what the auto lane looks for.

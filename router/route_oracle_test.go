@@ -152,7 +152,9 @@ func (o *routeOracle) has(full string, uses ...ledger.Use) bool {
 // forbidden says by which rule a leg must not be, empty if it may.
 func (o *routeOracle) forbidden(l ledger.Choice) string {
 	c, byok := o.c, l.Kind == ledger.BYOK
-	credential := slices.ContainsFunc(c.own, func(a ledger.AttachCredential) bool { return a.Credential == l.Credential && a.Provider == provider(l.Model) })
+	credential := slices.ContainsFunc(c.own, func(a ledger.AttachCredential) bool {
+		return a.Credential == l.Credential && a.Provider == provider(l.Model)
+	})
 	if !byok {
 		credential = l.Credential == "pool-"+provider(l.Model) && slices.Contains(c.pool, provider(l.Model))
 	}

@@ -61,7 +61,7 @@ func drawCase(t *rapid.T) *routeCase {
 		}
 	}
 	c.plan = ledger.Plan{ID: "plan", Tokens: 1000, Credit: true, Lanes: rapid.SampledFrom([][]ledger.Lane{{ledger.LaneAuto}, {ledger.LaneAuto, ledger.LaneManual}, {ledger.LaneAuto, ledger.LaneManual}, {}}).Draw(t, "lanes"),
-		Pool: rapid.SampledFrom([][]string{nil, {"openai/a", "google/d"}, {"openai/b", "anthropic/c", "anthropic/unpriced"}}).Draw(t, "plan's pool"),
+		Pool:     rapid.SampledFrom([][]string{nil, {"openai/a", "google/d"}, {"openai/b", "anthropic/c", "anthropic/unpriced"}}).Draw(t, "plan's pool"),
 		MaxInput: rapid.SampledFrom([]int64{0, 0, 5000}).Draw(t, "max input")}
 	c.key = ledger.IssueKey{Org: "acme", Key: "k", Hash: strings.Repeat("0", 64), Scopes: []ledger.Scope{ledger.ScopeInference}}
 	if rapid.IntRange(0, 3).Draw(t, "limited") == 0 {

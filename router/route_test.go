@@ -174,6 +174,18 @@ func TestRoute(t *testing.T) {
 		{name: "metadata that is not there", policy: "routes: [{name: r, when: {metadata: {team: \"*\"}}}]", a: chat, wallet: pool, legs: "openai/luna@pool-openai"},
 		{name: "commitment first", policy: "routes: [{prefer: commitment}]", a: chat, wallet: all, route: "routes[0]", legs: "openai/luna@o2 openai/luna@o1"},
 		{name: "commitment within a group only", policy: "paid_fallback: true\nroutes: [{prefer: commitment}]", a: chat, wallet: append([]*ledger.Credential{own("o3", "openai", ledger.UseFallback)}, all...), route: "routes[0]", legs: "openai/luna@o2 openai/luna@o1 openai/luna@pool-openai"},
+		{name: "a cache is no reason to pay", policy: "paid_fallback: true\nroutes: [{auto: {pool: [luna, flash]}}]", a: ask(func(a *router.Ask) {
+			a.Model, a.Sticky = "auto", ledger.Choice{Model: "google/flash", Credential: "pool-google", Kind: ledger.PlatformPool}
+		}), wallet: all, route: "routes[0]", legs: "openai/luna@o1 openai/luna@o2 openai/luna@pool-openai"},
+		{name: "a cache goes first among its like", policy: "routes: [{auto: {pool: [luna, flash]}}]", a: ask(func(a *router.Ask) {
+			a.Model, a.Sticky = "auto", ledger.Choice{Model: "google/flash", Credential: "pool-google", Kind: ledger.PlatformPool}
+		}), wallet: pool, route: "routes[0]", legs: "google/flash@pool-google openai/luna@pool-openai"},
+		{name: "a seal goes first", policy: "paid_fallback: true\nmax_attempts: 2", a: ask(func(a *router.Ask) {
+			a.Origin = ledger.Choice{Model: "openai/luna", Credential: "pool-openai", Kind: ledger.PlatformPool}
+		}), wallet: all, legs: "openai/luna@pool-openai openai/luna@o1"},
+		{name: "a seal opens no door", a: ask(func(a *router.Ask) {
+			a.Origin = ledger.Choice{Model: "openai/luna", Credential: "pool-openai", Kind: ledger.PlatformPool}
+		}), wallet: all, legs: "openai/luna@o1 openai/luna@o2"},
 		{name: "fallbacks", policy: "paid_fallback: true\nroutes: [{max_fallbacks: 1}]", a: chat, wallet: all, route: "routes[0]", legs: "openai/luna@o1 openai/luna@o2", passed: "openai/luna@pool-openai=beyond_max_attempts"},
 		{name: "the request narrows to the platform, which stays shut", a: ask(func(a *router.Ask) { a.Narrowed.Credentials = "platform-only" }), wallet: all, passed: "openai/luna@o1=narrowed", err: "waybill.credentials: the request leaves nothing of what its org's policy allows"},
 		{name: "the request names models", policy: "paid_fallback: true\naliases: {fast: luna}\nroutes: [{auto: {pool: [luna, flash]}}]", a: ask(func(a *router.Ask) { a.Model, a.Narrowed.Models = "auto", []string{"fast"} }), wallet: pool, route: "routes[0]", legs: "openai/luna@pool-openai", passed: "google/flash@pool-google=narrowed"},
