@@ -22,6 +22,9 @@ const (
 	checkSettled = 5 * checkEvery / 10 // a credential that was checked so lately is left out of a round
 )
 
+// checksAtOnce bounds the checks of a round at one time.
+const checksAtOnce = 8
+
 // manySuspects bounds the credentials that wait for a check because calls have failed on them.
 const manySuspects = 64
 
@@ -55,34 +58,52 @@ func (k *Checker) Run(ctx context.Context) {
 			k.d.Health.Trip(c.ID, time.Time{}, ClassCredential, k.d.Now())
 		}
 	}
-	next := time.NewTimer(0)
-	defer next.Stop()
+	var rounds sync.WaitGroup // which may take long, and no suspect waits for one
+	defer rounds.Wait()
+	rounds.Go(func() {
+		next := time.NewTimer(0)
+		defer next.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-next.C:
+				k.Round(ctx)
+				next.Reset(checkEvery - checkJitter + rand.N(2*checkJitter))
+			}
+		}
+	})
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case s := <-k.suspects:
 			k.confirm(ctx, s)
-		case <-next.C:
-			k.Round(ctx)
-			next.Reset(checkEvery - checkJitter + rand.N(2*checkJitter))
 		}
 	}
 }
 
-// Round checks every credential that was not checked lately, one after the other.
+// Round checks every credential that was not checked lately, a few at a time.
 func (k *Checker) Round(ctx context.Context) {
+	var checks sync.WaitGroup
+	defer checks.Wait()
+	turns := make(chan struct{}, checksAtOnce)
 	for _, c := range k.credentials() {
 		now := k.d.Now()
-		if ctx.Err() != nil {
-			return
-		}
 		if known := c.Checked.At; known > 0 && now.Sub(known.Time()) < checkSettled || now.Sub(k.latest(c.ID)) < checkSettled {
 			continue
 		}
+		select {
+		case <-ctx.Done():
+			return
+		case turns <- struct{}{}:
+		}
 		k.note(c.ID, now)
-		_, err := k.d.Verify(ctx, ledger.By{Actor: "waybill", Cause: "check"}, c)
-		k.report(ctx, c, err)
+		checks.Go(func() {
+			defer func() { <-turns }()
+			_, err := k.d.Verify(ctx, ledger.By{Actor: "waybill", Cause: "check"}, c)
+			k.report(ctx, c, err)
+		})
 	}
 }
 
