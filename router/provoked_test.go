@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"waybill/ledger"
@@ -115,20 +116,20 @@ func TestFailuresSayWhy(t *testing.T) {
 func TestEndlessArguments(t *testing.T) {
 	n := newNode(t)
 	n.open("acme", "teams")
-	pieces := 0
+	var pieces atomic.Int64 // read
 	n.upstream("openai", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		fmt.Fprint(w, `data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":"{\"a\":\""}}]}}]}`+"\n\n")
 		piece := `data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"` + strings.Repeat("x", 1<<20) + `"}}]}}]}` + "\n\n"
-		for ; pieces < 100; pieces++ {
+		for ; pieces.Load() < 100; pieces.Add(1) {
 			if _, err := fmt.Fprint(w, piece); err != nil {
 				return
 			}
 		}
 	})
 	a := n.say(ledger.DialectAnthropicMessages, "acme", `{"model":"openai/gpt-4.1-mini","max_tokens":500,"stream":true,"messages":[{"role":"user","content":"hi"}],"tools":[{"name":"f","input_schema":{"type":"object"}}]}`)
-	if pieces > 60 || !strings.Contains(a.text()[max(0, len(a.text())-500):], "larger than 32 MiB") {
-		t.Errorf("%d MiB were read: %+v %d", pieces, a.failure, len(a.text()))
+	if pieces.Load() > 60 || !strings.Contains(a.text()[max(0, len(a.text())-500):], "larger than 32 MiB") {
+		t.Errorf("%d MiB were read: %+v %d", pieces.Load(), a.failure, len(a.text()))
 	}
 	if n.holds() > 0 {
 		t.Error("its hold is left")
