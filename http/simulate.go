@@ -82,7 +82,8 @@ type simulatedModel struct {
 type simulatedCredential struct {
 	Credential   ledger.CredentialKind `json:"credential"` // byok or platform
 	CredentialID string                `json:"credential_id"`
-	Name         string                `json:"name"` // of the org's own
+	Name         string                `json:"name"`     // of the org's own
+	Provider     string                `json:"provider"` // empty: it is detached by now
 	Before       simulatedSums         `json:"before"`
 	After        simulatedSums         `json:"after"`
 }
@@ -165,7 +166,7 @@ func simulatePolicy(c *call, in simulateOrder) (simulated, error) {
 	case err != nil:
 		return out, err
 	}
-	out.fill(sim.Result(), names)
+	c.s.o.Books.View(func(s *ledger.State) { out.fill(sim.Result(), names, s) })
 	return out, nil
 }
 
@@ -206,7 +207,7 @@ func (s *Server) noteOf(ctx context.Context, request string) (*router.Note, erro
 	return n, json.Unmarshal(text, n)
 }
 
-func (out *simulated) fill(r router.Simulated, names map[string]string) {
+func (out *simulated) fill(r router.Simulated, names map[string]string, now *ledger.State) {
 	out.Requests, out.Same, out.Different, out.Undecided = r.Considered, r.Same, r.Different, r.Undecided
 	out.KeyNamesNow, out.Unsettled = r.PresentName, r.Unsettled
 	out.Before, out.After = simulatedSumsOf(r.Before), simulatedSumsOf(r.After)
@@ -220,10 +221,14 @@ func (out *simulated) fill(r router.Simulated, names map[string]string) {
 	}
 	slices.SortFunc(out.Models, func(a, b simulatedModel) int { return cmp.Compare(a.Model, b.Model) })
 	for on, s := range r.Credentials {
-		out.Credentials = append(out.Credentials, simulatedCredential{on.Kind, on.Credential, names[on.Credential], simulatedSumsOf(s.Before), simulatedSumsOf(s.After)})
+		provider := ""
+		if k := now.Credential(on.Credential); k != nil {
+			provider = k.Provider
+		}
+		out.Credentials = append(out.Credentials, simulatedCredential{on.Kind, on.Credential, names[on.Credential], provider, simulatedSumsOf(s.Before), simulatedSumsOf(s.After)})
 	}
 	slices.SortFunc(out.Credentials, func(a, b simulatedCredential) int {
-		return cmp.Or(cmp.Compare(a.Credential, b.Credential), cmp.Compare(a.Name, b.Name), cmp.Compare(a.CredentialID, b.CredentialID))
+		return cmp.Or(cmp.Compare(a.Credential, b.Credential), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Provider, b.Provider), cmp.Compare(a.CredentialID, b.CredentialID))
 	})
 	legs := func(choices []ledger.Choice) []simulatedLeg {
 		all := make([]simulatedLeg, len(choices))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -52,6 +53,7 @@ type simulatedView struct {
 	Credentials []struct {
 		simulatedLeg
 		CredentialID string        `json:"credential_id"`
+		Provider     string        `json:"provider"`
 		Before       simulatedSums `json:"before"`
 		After        simulatedSums `json:"after"`
 	} `json:"credentials"`
@@ -193,20 +195,23 @@ func simulatedChanges(w *work, v simulatedView) error {
 	for _, c := range v.Credentials {
 		name := c.leg()
 		if c.Name == "" {
-			name += " " + c.CredentialID
+			name += " " + cmp.Or(c.Provider, c.CredentialID)
 		}
 		cells(credentials, name, c.Before, c.After)
 	}
 	changes := newTable(">requests", "from", "to", "the first")
 	for _, c := range v.Changes {
-		to := legsText(c.To)
+		from, to := legsInShort(c.From), legsInShort(c.To)
+		if from == to {
+			from, to = legsText(c.From), legsText(c.To)
+		}
 		if c.Refused != "" {
 			to = "refused: " + c.Refused
 		}
 		if c.ToRoute != "" {
 			to += " (" + c.ToRoute + ")"
 		}
-		changes.row(grouped(c.Requests), legsText(c.From), to, c.Request)
+		changes.row(grouped(c.Requests), from, to, c.Request)
 	}
 	for _, t := range []*table{models, credentials, changes} {
 		w.printf("\n")
@@ -223,6 +228,14 @@ func (l simulatedLeg) leg() string {
 		return l.Credential + "/" + l.Name
 	}
 	return l.Credential
+}
+
+// legsInShort is the first of some legs, and how many there are.
+func legsInShort(legs []simulatedLeg) string {
+	if len(legs) < 2 {
+		return legsText(legs)
+	}
+	return fmt.Sprintf("%s, then %d more", legsText(legs[:1]), len(legs)-1)
 }
 
 func legsText(legs []simulatedLeg) string {
