@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"net"
+	"net/http"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -36,6 +37,16 @@ func (s *site) hang(url, key string) (ended chan error) {
 	return ended
 }
 
+// ready tells whether a node takes calls. To make one instead would spend what there is before the node says no.
+func ready(url string) bool {
+	r, err := http.Get(url + "/readyz")
+	if err != nil {
+		return false
+	}
+	r.Body.Close()
+	return r.StatusCode == http.StatusOK
+}
+
 // A node that is told to stop takes no more calls, and lets those that are open end.
 func TestStopLetsCallsEnd(t *testing.T) {
 	s, key := small(t)
@@ -43,11 +54,11 @@ func TestStopLetsCallsEnd(t *testing.T) {
 	ended := s.hang(url, key)
 	status := make(chan int, 1)
 	go func() { status <- stop() }()
-	until(t, "new calls are refused", func() bool {
-		client := sdk(url, key)
-		_, err := client.Chat.Completions.New(t.Context(), chat("auto", "Hello"))
-		return err != nil
-	})
+	until(t, "new calls are refused", func() bool { return !ready(url) })
+	client := sdk(url, key)
+	if _, err := client.Chat.Completions.New(t.Context(), chat("auto", "Hello")); err == nil {
+		t.Error("a call is taken after the node was told to stop")
+	}
 	until(t, "the call is let go", func() bool { return s.up.Release("") > 0 })
 	if err := <-ended; err != nil {
 		t.Errorf("the open call: %v", err)
@@ -115,11 +126,9 @@ func TestLogInDoubtTakesNoCalls(t *testing.T) {
 	}
 	db.Close()
 	address, _ := s.serve()
+	until(t, "the difference is found", func() bool { return !ready(address) })
 	client := sdk(address, key)
-	until(t, "calls are refused", func() bool {
-		_, err = client.Chat.Completions.New(t.Context(), openai.ChatCompletionNewParams{Model: "auto", Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage("Hello")}})
-		return err != nil
-	})
+	_, err = client.Chat.Completions.New(t.Context(), chat("auto", "Hello"))
 	refusal(t, err, 503, "not_ready")
 	if e, ok := errors.AsType[*openai.Error](err); !ok || !strings.Contains(e.Message, "position") {
 		t.Errorf("it does not say where: %v", err)
