@@ -27,6 +27,7 @@ type Draft struct {
 	prices      overlay[string, *Price]
 	policies    overlay[string, *Policy]
 	spends      overlay[string, *Spend]
+	nodes       overlay[string, *Node]
 
 	touchedRows     map[RowKey]uint64
 	touchedBalances map[balanceKey]uint64
@@ -38,7 +39,7 @@ func (s *State) Draft(newID func() [16]byte) *Draft {
 		base: s, newID: newID, head: s.head, at: s.at,
 		versions: over(s.versions), balances: over(s.balances),
 		orgs: over(s.orgs), keys: over(s.keys), credentials: over(s.credentials), holds: over(s.holds),
-		plans: over(s.plans), models: over(s.models), prices: over(s.prices), policies: over(s.policies), spends: over(s.spends),
+		plans: over(s.plans), models: over(s.models), prices: over(s.prices), policies: over(s.policies), spends: over(s.spends), nodes: over(s.nodes),
 		touchedRows: map[RowKey]uint64{}, touchedBalances: map[balanceKey]uint64{},
 	}
 }
@@ -199,6 +200,8 @@ func (d *Draft) row(k RowKey) any {
 		return orNil(d.policies.get(k.ID))
 	case "spend":
 		return orNil(d.spends.get(k.ID))
+	case nodeRow:
+		return orNil(d.nodes.get(k.ID))
 	default:
 		return orNil(d.prices.get(k.ID))
 	}
@@ -265,6 +268,7 @@ func (s *State) Merge(d *Draft) {
 	d.prices.merge()
 	d.policies.merge()
 	d.spends.merge()
+	d.nodes.merge()
 	if len(wallets) > 0 {
 		s.indexWallets(wallets)
 	}

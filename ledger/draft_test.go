@@ -109,6 +109,8 @@ func TestOnce(t *testing.T) {
 		{SuspendOrg{Who: operator, Org: "acme"}, nil},
 		{SuspendOrg{Who: named, Org: "acme"}, []Cause{{"acme", "abc", "digest"}}},
 		{OpenOrg{Who: named, Org: "acme"}, []Cause{{Platform, "abc", "digest"}}},
+		{EraseOrg{Who: named, Org: "acme"}, []Cause{{"acme", "abc", "digest"}}},
+		{RestoreLog{Who: named}, []Cause{{Platform, "abc", "digest"}}},
 		{DefinePlan{Who: named}, []Cause{{Platform, "abc", "digest"}}},
 		{Admit{Who: named, Org: "acme"}, []Cause{{"acme", "abc", "digest"}}},
 		{Settle{Who: named, Org: "acme"}, nil},

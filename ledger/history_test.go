@@ -209,6 +209,14 @@ func (h *history) agree() error {
 			return fmt.Errorf("%s is nothing, and by the oracle %d", name, n)
 		}
 	}
+	if got := h.w.folded.Epoch(); got != h.o.epoch+1 {
+		return fmt.Errorf("the epoch is %d, and the oracle knows of %d restores", got, h.o.epoch)
+	}
+	for id, o := range h.o.orgs {
+		if o.erased != (h.w.folded.Org(id).State() == "erased") {
+			return fmt.Errorf("org %s is %s, and by the oracle erased: %t", id, h.w.folded.Org(id).State(), o.erased)
+		}
+	}
 	if key, got, want := h.o.sameStandings(h.w.folded, max(h.w.now, h.o.last)); key != "" {
 		return fmt.Errorf("the caps of %s stand at %+v, and by the oracle at %+v", key, got, want)
 	}
@@ -216,7 +224,7 @@ func (h *history) agree() error {
 }
 
 func (h *history) step() error {
-	switch h.roll(28, "command") {
+	switch h.roll(29, "command") {
 	case 0, 1:
 		h.w.now += []Instant{1, 2, 1e9, 3600e9, 86400e9, 9 * 86400e9, 33 * 86400e9, -3600e9, 70 * 86400e9}[h.roll(9, "step")]
 		return h.play(Mature{h.pick(historyOrgs, "org")})
@@ -254,8 +262,25 @@ func (h *history) step() error {
 	case 18:
 		org, request := h.open()
 		return h.play(Interrupt{org, request, []Rule{RuleVoid, RuleCaptureHeld}[h.roll(2, "rule")]})
+	case 28:
+		return h.node()
 	default:
 		return h.settle()
+	}
+}
+
+// node is what happens to the node, and now and then the end of an org.
+func (h *history) node() error {
+	switch h.roll(8, "node") {
+	case 0, 1:
+		return h.play(EraseOrg{operator, h.pick(historyOrgs, "org")}) // most often one with open calls
+	case 2, 3:
+		return h.play(RestoreLog{operator, uint64(len(h.w.log) - h.roll(3, "from")), uint64(h.roll(100, "known"))})
+	case 4, 5:
+		return h.play(RotateVault{operator, "key-" + itoa(h.roll(3, "master")), uint64(h.roll(3, "rewrapped")), uint64(h.roll(3, "sealed"))})
+	default:
+		return h.play(CompleteDrill{operator, Drill{Position: uint64(len(h.w.log)), OK: h.roll(2, "ok") > 0,
+			Failure: h.pick([]string{"", "unreachable"}, "failure"), Behind: uint64(h.roll(2, "behind")), Duration: int64(h.roll(9, "duration"))}})
 	}
 }
 

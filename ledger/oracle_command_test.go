@@ -20,6 +20,12 @@ func (o *oracle) do(c Command) Code {
 		}
 		return CodeNotFound
 	}
+	if g != nil && g.erased {
+		if _, timer := c.(Mature); timer {
+			return ""
+		}
+		return CodeConflict
+	}
 	switch c := c.(type) {
 	case DefinePlan:
 		o.plans[c.ID] = c.Plan
@@ -47,6 +53,10 @@ func (o *oracle) do(c Command) Code {
 		o.event()
 		o.event()
 		o.openPeriod(id, c.Plan, max(o.clock, o.last+1), false)
+	case RestoreLog, CompleteDrill, RotateVault:
+		return o.node(c)
+	case EraseOrg:
+		return o.erase(id, g)
 	case SubscribePlan, CancelPlan, SuspendOrg, ResumeOrg:
 		return o.standing(id, g, c)
 	case PurchaseCredit, GrantCredit, RefundCredit, AdjustCredit:
@@ -247,5 +257,43 @@ func (o *oracle) request(id string, g *oOrg, c Command) Code {
 		}
 		o.event()
 	}
+	return ""
+}
+
+// erase ends an org that has no open call: an event for each key and credential that it still has, and one for itself.
+func (o *oracle) erase(id string, g *oOrg) Code {
+	for _, call := range o.calls {
+		if call.org == id {
+			return CodeConflict
+		}
+	}
+	for _, k := range o.keys {
+		if k.org == id && !k.revoked {
+			k.revoked = true
+			o.event()
+		}
+	}
+	for credential, owner := range o.owner {
+		if owner == id {
+			delete(o.owner, credential)
+			o.event()
+		}
+	}
+	g.erased = true
+	o.event()
+	return ""
+}
+
+// node decides what concerns no org's money at all.
+func (o *oracle) node(c Command) Code {
+	switch c := c.(type) {
+	case RestoreLog:
+		o.epoch++
+	case CompleteDrill:
+		if c.Drill.OK == (c.Drill.Failure != "") {
+			return CodeInvalid
+		}
+	}
+	o.event()
 	return ""
 }

@@ -23,6 +23,7 @@ type oracle struct {
 	spent       []oSpent // in the order of settlement
 	until       Instant  // of the latest refusal by a cap
 	lots        int
+	epoch       uint64 // restores so far
 }
 
 type oOrg struct {
@@ -30,6 +31,7 @@ type oOrg struct {
 	number             int
 	anchor, start, end Instant
 	granted, suspended bool
+	erased             bool
 	lots               []*oLot
 }
 
@@ -148,7 +150,7 @@ func lotOf(id string, l *oLot) string  { return "org/" + id + "/credit/" + l.id 
 // due brings an org up to the clock.
 func (o *oracle) due(id string) {
 	g := o.orgs[id]
-	for again := g != nil; again; {
+	for again := g != nil && !g.erased; again; {
 		again = false
 		at := max(o.clock, o.last+1)
 		for _, l := range g.lots {

@@ -11,6 +11,7 @@ type Org struct {
 	ID          string  `json:"org"`
 	Opened      Instant `json:"opened"`
 	Suspended   bool    `json:"suspended,omitzero"`
+	Erased      Instant `json:"erased,omitzero"` // for good: its stream has ended
 	Plan        string  `json:"plan"`
 	Next        string  `json:"next,omitzero"` // the plan that waits for the period's end
 	Period      Period  `json:"period"`
@@ -20,7 +21,10 @@ type Org struct {
 
 // State is the org's state in a word.
 func (o *Org) State() string {
-	if o.Suspended {
+	switch {
+	case o.Erased != 0:
+		return "erased"
+	case o.Suspended:
 		return "suspended"
 	}
 	return "active"
@@ -28,6 +32,9 @@ func (o *Org) State() string {
 
 // Due is when the next period or expiry of the org falls, 0 if none will.
 func (o *Org) Due() Instant {
+	if o.Erased != 0 {
+		return 0
+	}
 	due := o.Period.End
 	for _, l := range o.Lots {
 		if !l.Closed && l.Expires != 0 && (due == 0 || l.Expires < due) {
@@ -149,11 +156,16 @@ func (d *Draft) due(stream string, now Instant) []Event {
 	return events
 }
 
+// openOrg gives the org that a command is on, if anything may still happen to it.
 func (d *Draft) openOrg(id string) (*Org, error) {
-	if o := d.org(id); o != nil {
+	switch o := d.org(id); {
+	case o == nil:
+		return nil, refuse(CodeNotFound, "org %q is not known", id)
+	case o.Erased != 0:
+		return nil, refuse(CodeConflict, "org %s was erased at %s: nothing follows that", id, o.Erased)
+	default:
 		return o, nil
 	}
-	return nil, refuse(CodeNotFound, "org %q is not known", id)
 }
 
 // changeOrg replaces the org of a record's stream by a changed copy.

@@ -421,8 +421,18 @@ func secret(word string) string {
 }
 
 var verbs = map[string]func(*world, words) Command{
-	"org":       func(_ *world, a words) Command { return OpenOrg{operator, a.arg(0), a.arg(1)} },
-	"suspend":   func(_ *world, a words) Command { return SuspendOrg{operator, a.arg(0), a.arg(1)} },
+	"org":     func(_ *world, a words) Command { return OpenOrg{operator, a.arg(0), a.arg(1)} },
+	"suspend": func(_ *world, a words) Command { return SuspendOrg{operator, a.arg(0), a.arg(1)} },
+	"erase":   func(_ *world, a words) Command { return EraseOrg{operator, a.arg(0)} },
+	"restore": func(_ *world, a words) Command {
+		return RestoreLog{operator, uint64(a.num("from")), uint64(a.num("known"))}
+	},
+	"drill": func(_ *world, a words) Command {
+		return CompleteDrill{operator, Drill{Position: uint64(a.num("position")), OK: a.named["failure"] == "" || a.num("ok") > 0, Failure: a.named["failure"], Behind: uint64(a.num("behind")), Duration: a.num("ns")}}
+	},
+	"reseat": func(_ *world, a words) Command {
+		return RotateVault{operator, a.arg(0), uint64(a.num("rewrapped")), uint64(a.num("reencrypted"))}
+	},
 	"resume":    func(_ *world, a words) Command { return ResumeOrg{operator, a.arg(0)} },
 	"mature":    func(_ *world, a words) Command { return Mature{a.arg(0)} },
 	"subscribe": func(_ *world, a words) Command { return SubscribePlan{operator, a.arg(0), a.arg(1)} },

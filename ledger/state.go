@@ -25,6 +25,7 @@ type State struct {
 	prices      map[string]*Price
 	policies    map[string]*Policy // by org
 	spends      map[string]*Spend  // by key
+	nodes       map[string]*Node   // one row
 
 	// Indexes, derived from the rows above.
 	keyByHash map[string]*Key
@@ -44,7 +45,7 @@ func NewState() *State {
 		versions: map[string]uint64{}, balances: map[balanceKey]int64{},
 		orgs: map[string]*Org{}, keys: map[string]*Key{}, credentials: map[string]*Credential{}, holds: map[string]*Hold{},
 		plans: map[string]*Plan{}, models: map[string]*Model{}, prices: map[string]*Price{}, policies: map[string]*Policy{},
-		spends:    map[string]*Spend{},
+		spends: map[string]*Spend{}, nodes: map[string]*Node{},
 		keyByHash: map[string]*Key{}, wallets: map[string][]*Credential{}, bareName: map[string]*Model{}, pricesOf: map[string][]*Price{},
 	}
 }
@@ -159,7 +160,7 @@ func (s *State) Rows() iter.Seq2[RowKey, any] {
 	return func(yield func(RowKey, any) bool) {
 		_ = each("org", s.orgs, yield) && each("key", s.keys, yield) && each("credential", s.credentials, yield) &&
 			each("hold", s.holds, yield) && each("plan", s.plans, yield) && each("model", s.models, yield) && each("price", s.prices, yield) &&
-			each("policy", s.policies, yield) && each("spend", s.spends, yield)
+			each("policy", s.policies, yield) && each("spend", s.spends, yield) && each(nodeRow, s.nodes, yield)
 	}
 }
 
@@ -205,6 +206,8 @@ func (s *State) Load(r Row) error {
 		err = load(s.policies, r)
 	case "spend":
 		err = load(s.spends, r)
+	case nodeRow:
+		err = load(s.nodes, r)
 	default:
 		err = fmt.Errorf("unknown kind")
 	}

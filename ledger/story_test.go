@@ -23,12 +23,27 @@ func goldenStory(t *testing.T) *world {
 	storyEnds(step)
 	storyRouted(step)
 	storyCapped(step)
+	storyNode(step)
 	w.now = instant("2026-12-15T09:30") // periods and lots fall due
 	step(0, Mature{"acme"}, Mature{"beta"},
 		SuspendOrg{operator, "beta", "unpaid"}, ResumeOrg{operator, "beta"},
 		RevokeKey{operator, "acme", "key-2"}, DetachCredential{operator, "acme", "cred-own-2"},
 		WithdrawPrice{operator, "openai/nova@2027-01-01"}, RetireModel{operator, "anthropic/opal"})
 	return w
+}
+
+// storyNode is a node that is restored, drilled and given another master key, and an org that is erased with all it has.
+func storyNode(step func(int, ...Command)) {
+	step(1,
+		CompleteDrill{By{Actor: "waybill", Cause: "drill-1"}, Drill{Position: 60, OK: true, Behind: 3, Duration: 2_500_000_000}},
+		CompleteDrill{By{Actor: "waybill", Cause: "drill-2"}, Drill{Failure: "unreachable", Duration: 1_000_000}},
+		RestoreLog{By{Actor: "operator", Cause: "restore-1"}, 60, 62}, RestoreLog{By{Actor: "operator", Cause: "restore-2"}, 61, 0},
+		RotateVault{operator, "1a2b3c4d5e6f7081", 4, 3},
+		OpenOrg{operator, "echo", "teams"}, PurchaseCredit{By{Actor: "stripe", Cause: "evt_4"}, "echo", "lot-1", 5 * Dollar, 0, "pi_3Qc", instant("2026-11-30")},
+		IssueKey{operator, "echo", "key-5", secret("a5"), []Scope{ScopeInference}, nil, 0, nil, 0, 0},
+		AttachCredential{operator, "echo", "cred-own-4", "openai", "…7c8d 1e0f", "", UsePrefer, 0, Commitment{}},
+		SetPolicy{Who: operator, Org: "echo", Document: []byte(`{"credentials":"byok-only"}`)},
+		EraseOrg{operator, "echo"}) // before its lot expires
 }
 
 func storyCatalogue(step func(int, ...Command)) {

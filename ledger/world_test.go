@@ -132,6 +132,9 @@ func (w *world) audit(r *Record) error {
 	if r.At <= last.At || r.At < w.now {
 		return fmt.Errorf("at %d, after %d, when the clock said %d", r.At, last.At, w.now)
 	}
+	if o := w.folded.Org(r.Stream); o != nil && o.Erased != 0 {
+		return fmt.Errorf("org %s was erased before", r.Stream)
+	}
 	if r.Version != last.Version+1 {
 		return fmt.Errorf("version %d of %s after %d", r.Version, r.Stream, last.Version)
 	}

@@ -179,6 +179,11 @@ func continues(a, b *ledger.Record) bool {
 	case *ledger.OrgSuspended:
 		_, ok := a.Event.(*ledger.CreditRefunded)
 		return ok
+	case *ledger.KeyRevoked, *ledger.CredentialDetached, *ledger.OrgErased: // an erasure; else their cause is another
+		switch a.Event.(type) {
+		case *ledger.KeyRevoked, *ledger.CredentialDetached:
+			return true
+		}
 	}
 	return false
 }
