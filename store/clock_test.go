@@ -73,7 +73,7 @@ func TestClockBack(t *testing.T) {
 func TestDrift(t *testing.T) {
 	for _, jump := range []time.Duration{-6 * time.Minute, 6 * time.Minute, 40 * 24 * time.Hour} {
 		clock := newFakeClock()
-		s := newNode(t, Options{Dir: t.TempDir(), Now: clock.now, elapsed: clock.elapsed}, "acme")
+		s := newNode(t, Options{Dir: t.TempDir(), Now: clock.now, Elapsed: clock.elapsed}, "acme")
 		must(t, s, admit("acme", "r1"), admit("acme", "r2"))
 		clock.pass(time.Hour)
 		clock.jump(jump)

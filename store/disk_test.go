@@ -14,8 +14,7 @@ import (
 	"waybill/ledger"
 )
 
-// brim is a store whose file may have so many pages and no more. The writer asks for the time before each transaction, which is
-// when a new limit takes hold, full or not.
+// brim is a store whose file may have so many pages and no more.
 type brim struct {
 	*Store
 	limit atomic.Int64
@@ -23,15 +22,8 @@ type brim struct {
 
 func newBrim(t *testing.T, o Options) *brim {
 	b := new(brim)
-	o.tick = time.Hour // the timer asks for the time too
-	o.Now = func() time.Time {
-		if n := b.limit.Swap(0); n != 0 {
-			if _, err := b.log.one(fmt.Sprintf(`PRAGMA max_page_count = %d`, n)); err != nil {
-				t.Error(err)
-			}
-		}
-		return time.Now()
-	}
+	o.tick = time.Hour
+	o.Disk.Pages = b.limit.Load
 	b.Store = newNode(t, o, "acme")
 	return b
 }
@@ -141,7 +133,7 @@ func TestFullAtClose(t *testing.T) {
 		must(t, s, admit("acme", fmt.Sprintf("r-%04d", n)))
 	}
 	s.Close()
-	o.MaxPages = 1 // SQLite takes it for as many as there are
+	o.Disk.Pages = func() int64 { return 1 } // SQLite takes it for as many as there are
 	s = reopen(t, o)
 	var orders []*order
 	for n := range 200 {
@@ -166,7 +158,7 @@ func TestFullAtClose(t *testing.T) {
 			t.Fatal(a.err)
 		}
 	}
-	o.MaxPages = 0
+	o.Disk = Disk{}
 	reopen(t, o).View(func(st *ledger.State) {
 		if h := len(st.Holds()); refused == 0 || h != refused {
 			t.Errorf("%d were refused and %d settled, and %d holds are open", refused, kept, h)

@@ -20,6 +20,8 @@ type journal struct {
 
 	replicated     bool // a replicator checkpoints
 	nextCheckpoint int64
+	disk           Disk
+	pages          int64 // the limit that SQLite has been told; 0: none yet
 
 	begin, commit, rollback, head, walSize, passive *stmt
 	addEvents, addHashes                            inserts
@@ -31,12 +33,12 @@ type journal struct {
 
 const recordColumnsOf = `position, stream, version, id, type, schema, at, actor, cause, data`
 
-func openLog(dsn string, replicated bool) (*journal, error) {
+func openLog(dsn string, replicated bool, disk Disk) (*journal, error) {
 	c, err := connect(dsn)
 	if err != nil {
 		return nil, err
 	}
-	l := &journal{conn: c, replicated: replicated, nextCheckpoint: checkpointPages}
+	l := &journal{conn: c, replicated: replicated, nextCheckpoint: checkpointPages, disk: disk}
 	l.addEvents.columns, l.addHashes.columns = 10, 2
 	for into, query := range map[**stmt]string{
 		&l.begin:          `BEGIN IMMEDIATE`,

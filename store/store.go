@@ -26,13 +26,14 @@ type Options struct {
 	Batch       int              // commands in one transaction, at most; 0: 512
 	Ballast     int64            // bytes kept in reserve for a full disk; 0: 16 MiB, less than 0: none
 	AcceptClock bool             // start though the clock stands behind the log
-	MaxPages    int              // of the file, which is full then; 0: as many as the disk has
+	Disk        Disk             // what stands in for a healthy disk
 	Replicated  bool             // a replicator owns the WAL's checkpoints
 	Lock        *Lock            // of Dir, and the caller's to release; nil: Open takes it and Close releases it
 
-	elapsed func() time.Duration // a monotonic clock; nil: that of Now
-	retry   time.Duration        // between attempts while the disk is full; 0: a second
-	tick    time.Duration        // of the timer; 0: a second
+	Elapsed func() time.Duration // a monotonic clock; nil: that of Now
+
+	retry time.Duration // between attempts while the disk is full; 0: a second
+	tick  time.Duration // of the timer; 0: a second
 }
 
 func (o Options) withDefaults() Options {
@@ -103,11 +104,11 @@ func open(ctx context.Context, o Options, path string) (*Store, error) {
 	if err := errors.Join(migrate(ctx, db, migrations.Log), db.Close()); err != nil {
 		return nil, err
 	}
-	l, err := openLog(dsn(path, writing), o.Replicated)
+	l, err := openLog(dsn(path, writing), o.Replicated, o.Disk)
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{log: l, newID: o.NewID, clock: newClock(o.Now, o.elapsed), groupOf: o.Batch, queue: make(chan *order, o.Queue),
+	w := &writer{log: l, newID: o.NewID, clock: newClock(o.Now, o.Elapsed), groupOf: o.Batch, queue: make(chan *order, o.Queue),
 		done: make(chan struct{}), failure: make(chan error, 1),
 		stall: stall{every: o.retry, ballast: ballast{filepath.Join(o.Dir, "ballast"), max(0, o.Ballast)}}}
 	if err := w.start(o); err != nil {
@@ -123,11 +124,6 @@ func (w *writer) start(o Options) (err error) {
 	}
 	if err := checkClock(w.state, o.Now(), o.AcceptClock); err != nil {
 		return err
-	}
-	if o.MaxPages > 0 {
-		if _, err := w.log.one(fmt.Sprintf(`PRAGMA max_page_count = %d`, o.MaxPages)); err != nil {
-			return err
-		}
 	}
 	w.due = w.nextDue(0)
 	head, _ := w.state.Head()

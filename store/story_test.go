@@ -57,7 +57,7 @@ func newStory(t testing.TB) *story {
 	t.Helper()
 	y := &story{TB: t, dir: t.TempDir(), clock: storyBegins}
 	o := Options{Dir: y.dir, Now: y.now, NewID: y.id, Ballast: -1, tick: time.Hour,
-		elapsed: func() time.Duration { return y.now().Sub(storyBegins) }}
+		Elapsed: func() time.Duration { return y.now().Sub(storyBegins) }}
 	rates := ledger.Rates{Input: 1_000_000_000, CacheRead: 100_000_000, CacheWrite: 1_250_000_000, CacheWriteLong: 2_000_000_000, Output: 4_000_000_000}
 	both := []ledger.Lane{ledger.LaneAuto, ledger.LaneManual}
 	first := []ledger.Command{

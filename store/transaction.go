@@ -18,6 +18,9 @@ func (s *setback) Error() string { return s.err.Error() }
 
 // transact carries a group in a transaction. An error that is no setback leaves open whether it was committed.
 func (l *journal) transact(g *group, head uint64) error {
+	if err := l.limit(); err != nil {
+		return err
+	}
 	if err := l.begin.exec(); err != nil {
 		return l.judged(fmt.Errorf("beginning a transaction: %w", err), head)
 	}
@@ -26,7 +29,7 @@ func (l *journal) transact(g *group, head uint64) error {
 		err = g.write()
 	}
 	if err == nil {
-		if err = l.commit.exec(); err == nil {
+		if err = l.sync(); err == nil {
 			return nil
 		}
 		err = fmt.Errorf("committing: %w", err)

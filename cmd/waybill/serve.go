@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/http"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -91,6 +92,7 @@ func serve(ctx context.Context, w *work, o nodeOptions, ready func(n *node, url 
 type node struct {
 	conf        config
 	log         *slog.Logger
+	world       world
 	lock        *store.Lock
 	replication *store.Replication // nil: none
 	store       *store.Store
@@ -107,12 +109,33 @@ type nodeOptions struct {
 	acceptClock bool
 	replicate   bool // start the replication that the configuration names
 	sandbox     bool // the upstreams are on loopback
+	world       world
+}
+
+// world is what a node takes from outside; the zero value is the real one, a simulation has its own.
+type world struct {
+	now       func() time.Time
+	elapsed   func() time.Duration // a monotonic clock; nil: that of now
+	newID     func() uuid.UUID
+	disk      store.Disk
+	ballast   int64             // bytes; 0: the store's default
+	transport http.RoundTripper // to the upstreams
+}
+
+func (w world) orReal() world {
+	if w.now == nil {
+		w.now = time.Now
+	}
+	if w.newID == nil {
+		w.newID = func() uuid.UUID { return uuid.Must(uuid.NewV7()) }
+	}
+	return w
 }
 
 // openNode opens what a node consists of, in the order of its dependencies, and brings it to a state from which it can
 // serve. What it has opened is closed again if it fails.
 func openNode(ctx context.Context, c config, o nodeOptions) (n *node, err error) {
-	n = &node{conf: c, log: o.log}
+	n = &node{conf: c, log: o.log, world: o.world.orReal()}
 	defer func() {
 		if err != nil {
 			n, err = nil, errors.Join(err, n.close())
@@ -130,7 +153,8 @@ func openNode(ctx context.Context, c config, o nodeOptions) (n *node, err error)
 			return n, err
 		}
 	}
-	if n.store, err = store.Open(ctx, store.Options{Dir: c.data, Lock: n.lock, AcceptClock: o.acceptClock, Replicated: n.replication != nil}); err != nil {
+	if n.store, err = store.Open(ctx, store.Options{Dir: c.data, Lock: n.lock, AcceptClock: o.acceptClock, Replicated: n.replication != nil,
+		Now: n.world.now, Elapsed: n.world.elapsed, NewID: func() [16]byte { return n.world.newID() }, Disk: n.world.disk, Ballast: n.world.ballast}); err != nil {
 		return n, err
 	}
 	if n.vault, err = store.OpenVault(ctx, c.data, master); err != nil {
@@ -244,9 +268,13 @@ func (n *node) newServer(ctx context.Context, o nodeOptions) (*wbhttp.Server, er
 	n.stop = cancel
 	t := n.conf.timeouts
 	secrets, providers := secrets{n.vault}, n.conf.providers()
+	client := router.NewClient(t.connect)
+	if n.world.transport != nil {
+		client.Transport = n.world.transport
+	}
 	d := &router.Dispatcher{
 		Books: n.store, Secrets: secrets, Upstreams: dialects.Upstreams, Providers: providers,
-		Client: router.NewClient(t.connect), Health: router.NewHealth(), Memory: router.NewMemory(), Now: time.Now, Stop: stop,
+		Client: client, Health: router.NewHealth(), Memory: router.NewMemory(), Now: n.world.now, Stop: stop,
 		Timeouts: router.Timeouts{FirstByte: t.firstByte, Idle: t.idle, Total: t.total, Quiet: router.DefaultTimeouts.Quiet, Drain: t.abandoned},
 	}
 	n.checker = router.NewChecker(d, n.log)
@@ -254,13 +282,13 @@ func (n *node) newServer(ctx context.Context, o nodeOptions) (*wbhttp.Server, er
 		Books: n.store, Log: n.store, Names: names{n.store}, Reports: reports{n.reports}, Vault: secrets, Dispatcher: d,
 		Inbounds: dialects.Inbounds, Providers: slices.Sorted(maps.Keys(providers)),
 		OperatorHash: string(hash), AllowLoopback: o.sandbox,
-		Now: time.Now, NewID: newID, Logger: n.log, Ready: n.ready, Replicas: n.replicas(), Stop: cancel, Version: version(),
+		Now: n.world.now, NewID: n.newID, Logger: n.log, Ready: n.ready, Replicas: n.replicas(), Stop: cancel, Version: version(),
 	})
 }
 
 // newID is a UUIDv7 in hex.
-func newID() string {
-	id := uuid.Must(uuid.NewV7())
+func (n *node) newID() string {
+	id := n.world.newID()
 	return hex.EncodeToString(id[:])
 }
 
@@ -280,7 +308,7 @@ func (n *node) adopt(ctx context.Context) error {
 			}
 			continue
 		}
-		id := "cred_" + newID()
+		id := "cred_" + n.newID()
 		fingerprint, err := (secrets{n.vault}).Put(ctx, ledger.Platform, id, n.conf.platform[provider])
 		if err != nil {
 			return err
