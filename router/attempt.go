@@ -286,6 +286,9 @@ func (a *attempt) left() bool { return a.client.Err() != nil }
 // what the upstream has counted. Else nothing is, and the next leg is tried if it may do better.
 func (a *attempt) fall(err error) (done bool, failure *Failure) {
 	e := upstreamError(err)
+	if e.provokedBy(a.task.Request) {
+		e.Provoked = true
+	}
 	if a.task.Request.Stream {
 		a.observe()
 	}

@@ -143,7 +143,7 @@ func (k *Checker) suspect(c *ledger.Credential, e *UpstreamError) {
 		return
 	}
 	select {
-	case k.suspects <- suspicion{c, findingOf(e)}:
+	case k.suspects <- suspicion{c, findingOf(e, e.Code)}:
 		k.note(c.ID, now)
 	default:
 	}

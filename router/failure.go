@@ -3,6 +3,7 @@ package router
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -31,8 +32,22 @@ type UpstreamError struct {
 	TooLong    bool          // the input is longer than the model takes
 	Message    string        // the provider's own text, cut to a bounded length, secrets removed
 	RetryAfter time.Duration // the provider's hint, 0 if none
+	Phrase     string        // the words of Message by which it was classed, where no code says it
+	Doubtful   bool          // its code is also that of a thing which a request may name, such as a file
 	Provoked   bool          // what was asked may have brought it about: it is no sign of how the upstream does
 	Err        error         // the cause, if it was ours or the network's
+}
+
+// Unfunded takes the failure for one of a credential whose account may spend no more, if the message has one of these phrases, in
+// lower case. For dialects that have no code for it.
+func (e *UpstreamError) Unfunded(phrases ...string) {
+	message := strings.ToLower(e.Message)
+	for _, phrase := range phrases {
+		if strings.Contains(message, phrase) {
+			e.Class, e.Phrase = ClassCredential, phrase
+			return
+		}
+	}
 }
 
 // sign is the class by which it counts for the upstream's health.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,7 +39,7 @@ func (d *Dispatcher) Check(ctx context.Context, provider, base, secret string) F
 	if err == nil {
 		return Finding{Status: ledger.CheckOK}
 	}
-	return findingOf(err)
+	return findingOf(err, err.Code+" "+err.Message)
 }
 
 // list makes the call.
@@ -74,11 +75,12 @@ func (p Provider) list(ctx context.Context, client *http.Client, e Envelope, bas
 	return refusal(e.Decoder, resp.StatusCode, resp.Header, body, secret)
 }
 
-// findingOf is what a failure says of the credential that it met.
-func findingOf(e *UpstreamError) Finding {
+// findingOf is what a failure says of the credential that it met, by what of its words can be believed: of a check all, and of a
+// call the code alone, since the message may say back what the caller wrote.
+func findingOf(e *UpstreamError, words string) Finding {
 	f := Finding{Status: ledger.CheckUnreachable, Code: codeOf(e.Code), Message: e.Error()}
 	switch {
-	case e.Class == ClassCredential && unfunded(e):
+	case e.Class == ClassCredential && unfunded(e, words):
 		f.Status = ledger.CheckUnfunded
 	case e.Class == ClassCredential:
 		f.Status = ledger.CheckDead
@@ -93,20 +95,15 @@ func findingOf(e *UpstreamError) Finding {
 var moneyWords = []string{"quota", "billing", "credit", "spend", "usage limit", "usage_limit", "insufficient", "balance"}
 
 // unfunded tells whether a failure of a credential is that its account has nothing left.
-func unfunded(e *UpstreamError) bool {
-	switch e.Status {
-	case http.StatusPaymentRequired, http.StatusTooManyRequests:
+func unfunded(e *UpstreamError, words string) bool {
+	switch {
+	case e.Phrase != "", e.Status == http.StatusPaymentRequired, e.Status == http.StatusTooManyRequests:
 		return true
-	case http.StatusUnauthorized:
+	case e.Status == http.StatusUnauthorized:
 		return false
 	}
-	said := strings.ToLower(e.Code + " " + e.Message)
-	for _, word := range moneyWords {
-		if strings.Contains(said, word) {
-			return true
-		}
-	}
-	return false
+	words = strings.ToLower(words)
+	return slices.ContainsFunc(moneyWords, func(word string) bool { return strings.Contains(words, word) })
 }
 
 // codeOf is a provider's code with the characters that the log takes.

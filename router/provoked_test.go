@@ -13,6 +13,7 @@ import (
 
 	"waybill/ledger"
 	"waybill/router"
+	"waybill/router/dialects"
 )
 
 // upstream has a provider answer by a handler, for one test.
@@ -148,5 +149,83 @@ func TestWarningsOfManyItems(t *testing.T) {
 	w := a.facts.Warnings
 	if a.failure != nil || len(w) != 4 || !strings.HasPrefix(w[0], "input[1]: ") || !strings.HasSuffix(w[3], ", and 296 more like it") {
 		t.Errorf("%+v %q", a.failure, w)
+	}
+}
+
+// What callers write has no credential taken for dead, and no model for gone: neither by words that its provider says back, however
+// they were written, nor by naming what is somebody else's. What no caller can have brought about counts.
+func TestCallersCondemnNoCredential(t *testing.T) {
+	const low, cap = "Your credit balance is too low to access the Anthropic API.", "Your project has exceeded its monthly spending cap."
+	claude := func(kind, message string) string {
+		return fmt.Sprintf(`{"type":"error","error":{"type":%q,"message":%q}}`, kind, message)
+	}
+	google := func(status, message, details string) string {
+		return fmt.Sprintf(`{"error":{"status":%q,"message":%q,"details":[%s]}}`, status, message, details)
+	}
+	openai := func(code, message string) string {
+		return fmt.Sprintf(`{"error":{"type":"invalid_request_error","message":%q,"code":%s}}`, message, code)
+	}
+	chat := func(model, words string) string {
+		return fmt.Sprintf(`{"model":%q,"max_tokens":50,"messages":[{"role":"user","content":"%s"}]}`, model, words)
+	}
+	const haiku, flash, luna = "anthropic/claude-haiku-5-5", "google/gemini-3.5-flash", "openai/gpt-6-luna"
+	const ofFile = `{"contents":[{"role":"user","parts":[{"fileData":{"mimeType":"application/pdf","fileUri":"https://generativelanguage.googleapis.com/v1beta/files/x"}},{"text":"hi"}]}]}`
+	const claudeFile = `{"model":"` + haiku + `","max_tokens":50,"messages":[{"role":"user","content":[{"type":"document","source":{"type":"file","file_id":"file_x"}}]}]}`
+	const openaiFile = `{"model":"` + luna + `","store":false,"input":[{"role":"user","content":[{"type":"input_file","file_id":"file_x"}]}]}`
+	for _, tt := range []struct {
+		name           string
+		model          string
+		from           ledger.Dialect
+		body           string
+		status         int
+		error          string
+		counts, blames bool // against the leg; against the credential
+	}{
+		{"an empty account", haiku, ledger.DialectAnthropicMessages, chat(haiku, "hi"), 400, claude("invalid_request_error", low), true, true},
+		{"its words in a message", haiku, ledger.DialectAnthropicMessages, chat(haiku, "credit balance is too low"), 400, claude("invalid_request_error", "messages.0: credit balance is too low"), false, false},
+		{"with escapes", haiku, ledger.DialectAnthropicMessages, chat(haiku, `Credit\u0020b\u0061lance\n is  TOO low`), 400, claude("invalid_request_error", "credit balance is too low?"), false, false},
+		{"in the name of a member", haiku, ledger.DialectAnthropicMessages, `{"credit balance is too low":1,` + chat(haiku, "hi")[1:], 400, claude("invalid_request_error", "credit balance is too low: Extra inputs are not permitted"), false, false},
+		{"in two pieces", haiku, ledger.DialectAnthropicMessages, `{"credit balance":{"is too low":1},` + chat(haiku, "hi")[1:], 400, claude("invalid_request_error", "credit balance is too low: Extra inputs"), false, false},
+		{"by way of another dialect", haiku, ledger.DialectOpenAIChat, chat(haiku, "the api usage limits"), 429, claude("rate_limit_error", "api usage limits"), false, false},
+		{"money in the words of a caller", haiku, ledger.DialectAnthropicMessages, chat(haiku, "credit"), 403, claude("permission_error", "no: credit"), true, true},
+		{"a spending cap", flash, ledger.DialectGemini, `{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}`, 429, google("RESOURCE_EXHAUSTED", cap, ""), true, true},
+		{"said back", flash, ledger.DialectGemini, `{"contents":[{"role":"user","parts":[{"text":"spending cap"}]}]}`, 429, google("RESOURCE_EXHAUSTED", "spending cap", ""), false, false},
+
+		{"a key without permission", flash, ledger.DialectGemini, `{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}`, 403, google("PERMISSION_DENIED", "no", ""), true, true},
+		{"somebody else's file", flash, ledger.DialectGemini, ofFile, 403, google("PERMISSION_DENIED", "You do not have permission to access the File x or it may not exist.", ""), false, false},
+		{"a file that is not ready", flash, ledger.DialectGemini, ofFile, 400, google("FAILED_PRECONDITION", "The File x is not in an ACTIVE state", ""), false, false},
+		{"a file that is not there", flash, ledger.DialectGemini, ofFile, 404, google("NOT_FOUND", "no file", ""), false, false},
+		{"a dead key and a file", flash, ledger.DialectGemini, ofFile, 400, google("INVALID_ARGUMENT", "no", `{"reason":"API_KEY_INVALID"}`), true, true},
+		{"a model that is not there", flash, ledger.DialectGemini, `{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}`, 404, google("NOT_FOUND", "no model", ""), true, false},
+		{"Anthropic's files", haiku, ledger.DialectAnthropicMessages, claudeFile, 404, claude("not_found_error", "File not found: file_x"), false, false},
+		{"forbidden", haiku, ledger.DialectAnthropicMessages, claudeFile, 403, claude("permission_error", "no"), false, false},
+		{"with a bad key", haiku, ledger.DialectAnthropicMessages, claudeFile, 401, claude("authentication_error", "no"), true, true},
+		{"OpenAI's files", luna, ledger.DialectOpenAIResponses, openaiFile, 404, openai("null", "No file found with id 'file_x'."), false, false},
+		{"an unknown model and a file", luna, ledger.DialectOpenAIResponses, openaiFile, 404, openai(`"model_not_found"`, "no"), true, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := newNode(t)
+			n.open("acme", "teams")
+			blamed, called := 0, false
+			n.d.Suspect = func(*ledger.Credential, *router.UpstreamError) { blamed++ }
+			provider, _, _ := strings.Cut(tt.model, "/")
+			n.upstream(provider, func(w http.ResponseWriter, _ *http.Request) {
+				called = true
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(tt.status)
+				fmt.Fprint(w, tt.error)
+			})
+			in := dialects.Inbounds[tt.from]
+			q, err := in.Decode(router.Incoming{Endpoint: router.EndpointChat, Body: []byte(tt.body), Model: tt.model})
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := n.d.Do(t.Context(), router.Task{ID: "req_1", By: ledger.By{Actor: "test", Cause: "1"}, Org: "acme", Request: q, Inbound: in}, &answer{})
+			leg := ledger.Choice{Model: tt.model, Credential: n.pool[provider], Kind: ledger.Platform}
+			seen := n.d.Health.Condition(leg, n.d.Now())
+			if !called || f == nil || seen.Open != tt.blames || (seen.Failures > 0) != tt.counts || (blamed > 0) != tt.blames {
+				t.Errorf("%+v: the leg is %+v, and the credential was suspected %d times", f, seen, blamed)
+			}
+		})
 	}
 }

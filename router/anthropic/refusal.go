@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"net/http"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -39,13 +40,9 @@ func (d *decoder) Refusal(status int, body gjson.Result) *router.UpstreamError {
 		class = router.ClassOf(status)
 	}
 	out.TooLong = class == router.ClassBadRequest && strings.Contains(strings.ToLower(out.Message), tooLong)
-	if out.Class = class; class == router.ClassBadRequest || class == router.ClassRateLimited {
-		message := strings.ToLower(out.Message)
-		for _, phrase := range unfunded {
-			if strings.Contains(message, phrase) {
-				out.Class = router.ClassCredential
-			}
-		}
+	out.Class, out.Doubtful = class, class == router.ClassNotFound || out.Code == "permission_error" || !ok && status == http.StatusForbidden
+	if class == router.ClassBadRequest || class == router.ClassRateLimited {
+		out.Unfunded(unfunded...)
 	}
 	return out
 }

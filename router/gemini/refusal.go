@@ -1,6 +1,7 @@
 package gemini
 
 import (
+	"net/http"
 	"strings"
 	"time"
 
@@ -60,19 +61,14 @@ func (d *decoder) Refusal(status int, body gjson.Result) *router.UpstreamError {
 	if !ok {
 		class = router.ClassOf(status)
 	}
-	out.Class = class
+	out.Class, out.Doubtful = class, class == router.ClassNotFound || class == router.ClassCredential && status != http.StatusUnauthorized
 	out.TooLong = class == router.ClassBadRequest && strings.Contains(strings.ToLower(out.Message), tooLong)
 	e.Get("details").ForEach(func(_, detail gjson.Result) bool {
 		readDetail(out, detail)
 		return true
 	})
 	if class == router.ClassRateLimited {
-		message := strings.ToLower(out.Message)
-		for _, phrase := range unfunded {
-			if strings.Contains(message, phrase) {
-				out.Class = router.ClassCredential
-			}
-		}
+		out.Unfunded(unfunded...)
 	}
 	return out
 }
@@ -81,7 +77,7 @@ func (d *decoder) Refusal(status int, body gjson.Result) *router.UpstreamError {
 // for, so that it condemns the credential for this call as spent credit does.
 func readDetail(out *router.UpstreamError, detail gjson.Result) {
 	if reason := detail.Get("reason").String(); unusable[reason] || strings.HasPrefix(reason, "API_KEY_") {
-		out.Class, out.Code = router.ClassCredential, reason
+		out.Class, out.Code, out.Doubtful = router.ClassCredential, reason, false
 	}
 	if field := detail.Get("fieldViolations.0.field"); field.Type == gjson.String {
 		out.Field = field.Str

@@ -2,6 +2,7 @@ package openai
 
 import (
 	"cmp"
+	"net/http"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -70,8 +71,9 @@ func Refusal(status int, body gjson.Result) *router.UpstreamError {
 	if !ok {
 		class = router.ClassOf(status)
 	}
+	_, certain := classes[code]
 	return &router.UpstreamError{Class: class, Code: cmp.Or(code, kind), Field: e.Get("param").String(), TooLong: code == router.CodeTooLong,
-		Message: e.Get("message").String()}
+		Message: e.Get("message").String(), Doubtful: !certain && (status == http.StatusForbidden || status == http.StatusNotFound || kind == "permission_error")}
 }
 
 // Refusal reads the error of a call or a stream.
