@@ -22,10 +22,13 @@ const (
 	checkSettled = 5 * checkEvery / 10 // a credential that was checked so lately is left out of a round
 )
 
-// checksAtOnce bounds the checks of a round at one time.
-const checksAtOnce = 8
+// Bounds of the checks at one time: of a round; and because calls have failed, of the platform's credentials and of all others.
+const (
+	checksAtOnce   = 8
+	suspectsAtOnce = 4
+)
 
-// manySuspects bounds the credentials that wait for a check because calls have failed on them.
+// manySuspects bounds the credentials that wait for a check because calls have failed on them, the platform's and all others.
 const manySuspects = 64
 
 // Checker keeps an eye on every credential: all of them by the hour, and one on which a call has failed at once.
@@ -33,7 +36,8 @@ type Checker struct {
 	d   *Dispatcher
 	log *slog.Logger
 
-	suspects chan suspicion
+	platform chan suspicion // of its credentials, which nobody else's keep waiting: all orgs' calls depend on them
+	own      chan suspicion // of orgs' own
 	mu       sync.Mutex
 	checked  map[string]time.Time // by credential: the latest check of this process
 }
@@ -46,7 +50,7 @@ type suspicion struct {
 
 // NewChecker makes the checker of a dispatcher's credentials, and has the dispatcher tell it of those that fail.
 func NewChecker(d *Dispatcher, log *slog.Logger) *Checker {
-	k := &Checker{d: d, log: log, suspects: make(chan suspicion, manySuspects), checked: map[string]time.Time{}}
+	k := &Checker{d: d, log: log, platform: make(chan suspicion, manySuspects), own: make(chan suspicion, manySuspects), checked: map[string]time.Time{}}
 	d.Suspect = k.suspect
 	return k
 }
@@ -58,26 +62,32 @@ func (k *Checker) Run(ctx context.Context) {
 			k.d.Health.Trip(c.ID, time.Time{}, ClassCredential, k.d.Now())
 		}
 	}
-	var rounds sync.WaitGroup // which may take long, and no suspect waits for one
-	defer rounds.Wait()
-	rounds.Go(func() {
-		next := time.NewTimer(0)
-		defer next.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-next.C:
-				k.Round(ctx)
-				next.Reset(checkEvery - checkJitter + rand.N(2*checkJitter))
-			}
-		}
-	})
+	var work sync.WaitGroup // a round may take long, and so may a provider that does not answer: nobody waits for them
+	defer work.Wait()
+	for range suspectsAtOnce {
+		work.Go(func() { k.confirmAll(ctx, k.platform) })
+		work.Go(func() { k.confirmAll(ctx, k.own) })
+	}
+	next := time.NewTimer(0)
+	defer next.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case s := <-k.suspects:
+		case <-next.C:
+			k.Round(ctx)
+			next.Reset(checkEvery - checkJitter + rand.N(2*checkJitter))
+		}
+	}
+}
+
+// confirmAll confirms suspicions as they come.
+func (k *Checker) confirmAll(ctx context.Context, suspects <-chan suspicion) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case s := <-suspects:
 			k.confirm(ctx, s)
 		}
 	}
@@ -142,8 +152,12 @@ func (k *Checker) suspect(c *ledger.Credential, e *UpstreamError) {
 	if now.Sub(k.latest(c.ID)) < checkAgain {
 		return
 	}
+	suspects := k.own
+	if c.Kind() == ledger.Platform {
+		suspects = k.platform
+	}
 	select {
-	case k.suspects <- suspicion{c, findingOf(e, e.Code)}:
+	case suspects <- suspicion{c, findingOf(e, e.Code)}:
 		k.note(c.ID, now)
 	default:
 	}
@@ -153,9 +167,7 @@ func (k *Checker) suspect(c *ledger.Credential, e *UpstreamError) {
 func (k *Checker) confirm(ctx context.Context, s suspicion) {
 	by := ledger.By{Actor: "waybill", Cause: "check"}
 	if s.found.Status == ledger.CheckUnfunded {
-		now := k.d.Now()
-		k.d.Health.Trip(s.credential.ID, now.Add(suspectTrip), ClassCredential, now)
-		k.report(ctx, s.credential, k.d.recordFinding(ctx, by, s.credential, s.found))
+		k.report(ctx, s.credential, k.d.found(ctx, by, s.credential, s.found, k.d.Now().Add(suspectTrip)))
 		return
 	}
 	found, err := k.d.look(ctx, s.credential)
@@ -183,10 +195,26 @@ func (d *Dispatcher) Verify(ctx context.Context, by ledger.By, c *ledger.Credent
 	return f, d.Found(ctx, by, c, f)
 }
 
-// Found has routing know what a check of a credential found, and records it if it is new.
+// Found has routing know what a check of a credential found, and records it if it is new. What was found of a former secret
+// says nothing of the present one, and is refused.
 func (d *Dispatcher) Found(ctx context.Context, by ledger.By, c *ledger.Credential, f Finding) error {
-	d.mind(c, f)
-	return d.recordFinding(ctx, by, c, f)
+	return d.found(ctx, by, c, f, time.Time{})
+}
+
+// found is Found; what is no good is not called until then, or if that is zero until it is found to be good.
+func (d *Dispatcher) found(ctx context.Context, by ledger.By, c *ledger.Credential, f Finding, until time.Time) error {
+	var known ledger.Checked
+	present := false
+	d.Books.View(func(s *ledger.State) { // while a rotation waits, which clears afterwards what is found here of the former secret
+		if now := s.Credential(c.ID); now != nil && now.Fingerprint == c.Fingerprint {
+			known, present = now.Checked, true
+			d.mind(c, f, until)
+		}
+	})
+	if !present {
+		return &ledger.Error{Code: ledger.CodeConflict, Message: "credential " + c.ID + " is detached by now, or has another secret"}
+	}
+	return d.recordFinding(ctx, by, c, f, known)
 }
 
 // look checks a credential with the secret that the vault has.
@@ -200,24 +228,18 @@ func (d *Dispatcher) look(ctx context.Context, c *ledger.Credential) (Finding, e
 }
 
 // mind has routing know what a check found: what is no good is not called, what is good is. Of one that found nothing out, nothing follows.
-func (d *Dispatcher) mind(c *ledger.Credential, f Finding) {
+func (d *Dispatcher) mind(c *ledger.Credential, f Finding, until time.Time) {
 	switch f.Status {
 	case ledger.CheckOK:
 		d.Health.Clear(c.ID)
 	case ledger.CheckDead, ledger.CheckUnfunded:
-		d.Health.Trip(c.ID, time.Time{}, ClassCredential, d.Now())
+		d.Health.Trip(c.ID, until, ClassCredential, d.Now())
 	}
 }
 
 // recordFinding puts a finding into the log, if it says something else than the latest there, or that is old. That a provider did
 // not answer says nothing of a credential, and does not take the place of what is known.
-func (d *Dispatcher) recordFinding(ctx context.Context, by ledger.By, c *ledger.Credential, f Finding) error {
-	var known ledger.Checked
-	d.Books.View(func(s *ledger.State) {
-		if now := s.Credential(c.ID); now != nil {
-			known = now.Checked
-		}
-	})
+func (d *Dispatcher) recordFinding(ctx context.Context, by ledger.By, c *ledger.Credential, f Finding, known ledger.Checked) error {
 	fresh := known.At > 0 && d.Now().Sub(known.At.Time()) < checkFresh
 	if fresh && (f.Status == ledger.CheckUnreachable || known.Status == f.Status && known.Code == f.Code) {
 		return nil

@@ -2,6 +2,7 @@ package router_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -172,6 +173,85 @@ func TestSuspicion(t *testing.T) {
 	if n.d.Health.Open(other, n.d.Now().Add(6*time.Minute)) {
 		t.Error("nobody finds out that the account is filled")
 	}
+	cancel()
+	<-ended
+}
+
+// What a check finds of a secret that was replaced while it ran says nothing of the new one.
+func TestCheckOfAFormerSecret(t *testing.T) {
+	n := newNode(t)
+	n.attach(map[string]string{"cred_own": "sk-former"})
+	asked, answer := make(chan bool), make(chan bool)
+	n.upstream("openai", func(w http.ResponseWriter, _ *http.Request) {
+		asked <- true
+		<-answer
+		w.WriteHeader(http.StatusUnauthorized)
+	})
+	var c *ledger.Credential
+	n.store.View(func(s *ledger.State) { c = s.Credential("cred_own") })
+	done := make(chan error)
+	go func() {
+		_, err := n.d.Verify(t.Context(), ledger.By{Actor: "test", Cause: "check"}, c)
+		done <- err
+	}()
+	<-asked
+	n.do(ledger.RotateCredential{Org: "org_a", Credential: "cred_own", Fingerprint: "new"})
+	n.d.Health.Clear("cred_own")
+	answer <- true
+	if le, ok := errors.AsType[*ledger.Error](<-done); !ok || le.Code != ledger.CodeConflict {
+		t.Errorf("the check of the former secret: %v", le)
+	}
+	if n.d.Health.Open(ledger.Choice{Model: "openai/gpt-6-luna", Credential: "cred_own", Kind: ledger.BYOK}, n.d.Now()) || n.checked("cred_own").Status != "" {
+		t.Errorf("the new secret is taken for dead: %+v", n.checked("cred_own"))
+	}
+}
+
+// Providers that do not answer hold up the checks of no others, and those of an org's own none of the platform's.
+func TestSuspectsDoNotWaitForOthers(t *testing.T) {
+	n := newNode(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	now := time.Now()
+	n.d.Now = func() time.Time { return now }
+	n.attach(map[string]string{"cred_own": "sk-good"})
+	k := router.NewChecker(n.d, slog.New(slog.DiscardHandler))
+	k.Round(ctx)
+	now = now.Add(2 * time.Minute) // so that the round in Run leaves all out, and calls may suspect each
+	for _, id := range []string{"cred_own", "cred_openai"} {
+		n.d.Secrets.(secrets)[id] = "sk-sandbox-fail-invalid-key"
+	}
+	asked := make(chan bool)
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked <- true
+		<-r.Context().Done()
+	}))
+	defer silent.Close()
+	ended := make(chan struct{})
+	go func() { defer close(ended); k.Run(ctx) }()
+	suspect := func(id string) {
+		var c *ledger.Credential
+		n.store.View(func(s *ledger.State) { c = s.Credential(id) })
+		n.d.Suspect(c, &router.UpstreamError{Class: router.ClassCredential, Status: http.StatusUnauthorized})
+	}
+	hang := func(id string) {
+		n.do(ledger.AttachCredential{Org: "org_a", Credential: id, Provider: "openai", Fingerprint: id, Use: ledger.UseFallback, BaseURL: silent.URL})
+		suspect(id)
+		<-asked
+	}
+	dead := func(id string) {
+		t.Helper()
+		suspect(id)
+		for deadline := time.Now().Add(5 * time.Second); n.checked(id).Status != ledger.CheckDead; <-time.After(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s waits for those that do not answer", id)
+			}
+		}
+	}
+	hang("cred_a")
+	hang("cred_b")
+	dead("cred_own")
+	hang("cred_c")
+	hang("cred_d") // now all of the orgs' turns are taken
+	dead("cred_openai")
 	cancel()
 	<-ended
 }
