@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/benbjohnson/litestream"
+	"github.com/benbjohnson/litestream/file"
 	"github.com/goccy/go-yaml/ast"
 )
 
@@ -236,4 +238,9 @@ func (y *yamlFile) folder(n ast.Node) (string, error) {
 		return "", y.errorf(n, "a file URL has three slashes and an absolute path: file:///folder")
 	}
 	return filepath.Clean(u.Path), nil
+}
+
+// client reaches the replica.
+func (f ReplicatedFile) client(context.Context) (litestream.ReplicaClient, error) {
+	return file.NewReplicaClient(f.Replica), nil
 }

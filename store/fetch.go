@@ -1,0 +1,141 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/benbjohnson/litestream"
+	"github.com/superfly/ltx"
+)
+
+// ErrNoCopy is a replica in which there is no copy of a database.
+var ErrNoCopy = errors.New("there is no copy of it in the replica")
+
+// unreachable is a replica that does not answer: nothing is known of what it holds.
+type unreachable struct{ error }
+
+func (u unreachable) Unwrap() error { return u.error }
+
+// fetchTries is how often a fetch begins. Where a node writes to the replica meanwhile, a listing of its files is no snapshot: it
+// may show a gap, or name a file that is gone.
+const fetchTries = 6
+
+// fetch makes a database from its replica, as the latest state of it, in a folder where it is not yet there. It checks that the
+// file is sound as SQLite sees it, and leaves beside it what tells a replicator how far the two agree. Nothing is written to
+// the replica.
+func fetch(ctx context.Context, f ReplicatedFile, dir string, log *slog.Logger) error {
+	path := filepath.Join(dir, filepath.Base(f.Path))
+	db := litestream.NewDB(path)
+	db.SetLogger(log)
+	client, err := f.client(ctx)
+	if err != nil {
+		return unreachable{err}
+	}
+	r := litestream.NewReplicaWithClient(db, client)
+	for try, pause := 1, retryRound; ; try, pause = try+1, 2*pause {
+		err := fetchOnce(ctx, db, r, path)
+		if err == nil || errors.Is(err, ErrNoCopy) || ctx.Err() != nil || try == fetchTries {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+func fetchOnce(ctx context.Context, db *litestream.DB, r *litestream.Replica, path string) error {
+	plan, err := litestream.CalcRestorePlan(ctx, r.Client, 0, time.Time{}, db.Logger)
+	if errors.Is(err, litestream.ErrTxNotAvailable) || errors.Is(err, litestream.ErrNoSnapshots) {
+		return ErrNoCopy
+	}
+	if err != nil {
+		return unreachable{fmt.Errorf("reading what the replica holds: %w", err)}
+	}
+	o := litestream.NewRestoreOptions()
+	o.OutputPath, o.TXID, o.IntegrityCheck = path, plan[len(plan)-1].MaxTXID, litestream.IntegrityCheckFull
+	if err := r.Restore(ctx, o); err != nil {
+		return fmt.Errorf("restoring from the replica: %w", err)
+	}
+	for _, suffix := range []string{"-wal", "-shm"} { // of the check, which had the file to itself
+		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return errors.Join(follow(ctx, db, r, o.TXID), os.Chmod(path, 0o600))
+}
+
+// follow takes the replica's last transaction where a replicator looks for the last one that it has taken there: by it the database
+// is known to continue this replica, and not another.
+func follow(ctx context.Context, db *litestream.DB, r *litestream.Replica, last ltx.TXID) error {
+	files, err := r.Client.LTXFiles(ctx, 0, last, false)
+	if err != nil {
+		return unreachable{err}
+	}
+	var found *ltx.FileInfo
+	for files.Next() {
+		if f := files.Item(); f.MaxTXID == last {
+			found = f
+		}
+	}
+	if err := files.Close(); err != nil || found == nil {
+		return err
+	}
+	in, err := r.Client.OpenLTXFile(ctx, 0, found.MinTXID, found.MaxTXID, 0, 0)
+	if err != nil {
+		return fmt.Errorf("reading the replica's last transaction: %w", err)
+	}
+	defer in.Close()
+	path := db.LTXPath(0, found.MinTXID, found.MaxTXID)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Sync(), out.Close())
+}
+
+// replicaOf is what the configuration says of a file of a node, by its name: the folder may be another now.
+func (c *ReplicaConfig) replicaOf(name string) (ReplicatedFile, error) {
+	var found []ReplicatedFile
+	for _, f := range c.Databases {
+		if filepath.Base(f.Path) == name {
+			found = append(found, f)
+		}
+	}
+	if len(found) != 1 {
+		return ReplicatedFile{}, fmt.Errorf("the replicas name %d databases %s, where a node has one", len(found), name)
+	}
+	return found[0], nil
+}
+
+// fetchNode fetches the two files of a node. The vault comes last, so that it is no older than the log: a secret is put there before
+// the log has the event that attaches it.
+func fetchNode(ctx context.Context, c *ReplicaConfig, dir string, progress func(string)) error {
+	log := slog.Default()
+	if c.Log != nil {
+		log = c.Log
+	}
+	log = slog.New(quiet{log.Handler()})
+	for _, name := range []string{logFile, vaultFile} {
+		f, err := c.replicaOf(name)
+		if err != nil {
+			return err
+		}
+		progress("fetching " + name + " from " + f.Replica)
+		if err := fetch(ctx, f, dir, log); err != nil {
+			return fmt.Errorf("%s from %s: %w", name, f.Replica, err)
+		}
+	}
+	return nil
+}
