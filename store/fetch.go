@@ -22,9 +22,12 @@ type unreachable struct{ error }
 
 func (u unreachable) Unwrap() error { return u.error }
 
-// fetchTries is how often a fetch begins. Where a node writes to the replica meanwhile, a listing of its files is no snapshot: it
-// may show a gap, or name a file that is gone.
-const fetchTries = 6
+// fetchTries is how often a replica is asked for what it holds. Where a node writes there meanwhile, a listing of its files
+// is no snapshot: it may show a gap. What has been read and is not sound is read once more only.
+const (
+	fetchTries = 6
+	readTries  = 2
+)
 
 // fetch makes a database from its replica, as the latest state of it, in a folder where it is not yet there. It checks that the
 // file is sound as SQLite sees it, and leaves beside it what tells a replicator how far the two agree. Nothing is written to
@@ -37,10 +40,22 @@ func fetch(ctx context.Context, f ReplicatedFile, dir string, log *slog.Logger) 
 	if err != nil {
 		return unreachable{err}
 	}
+	return fetchFrom(ctx, db, client, retryRound)
+}
+
+func fetchFrom(ctx context.Context, db *litestream.DB, client litestream.ReplicaClient, pause time.Duration) error {
 	r := litestream.NewReplicaWithClient(db, client)
-	for try, pause := 1, retryRound; ; try, pause = try+1, 2*pause {
-		err := fetchOnce(ctx, db, r, path)
-		if err == nil || errors.Is(err, ErrNoCopy) || ctx.Err() != nil || try == fetchTries {
+	for asked, read := 1, 1; ; pause *= 2 {
+		err := fetchOnce(ctx, db, r)
+		if err == nil || errors.Is(err, ErrNoCopy) || ctx.Err() != nil {
+			return err
+		}
+		if _, ok := errors.AsType[unreachable](err); ok {
+			asked++
+		} else {
+			read++
+		}
+		if asked > fetchTries || read > readTries {
 			return err
 		}
 		select {
@@ -51,7 +66,8 @@ func fetch(ctx context.Context, f ReplicatedFile, dir string, log *slog.Logger) 
 	}
 }
 
-func fetchOnce(ctx context.Context, db *litestream.DB, r *litestream.Replica, path string) error {
+func fetchOnce(ctx context.Context, db *litestream.DB, r *litestream.Replica) error {
+	path := db.Path()
 	plan, err := litestream.CalcRestorePlan(ctx, r.Client, 0, time.Time{}, db.Logger)
 	if errors.Is(err, litestream.ErrTxNotAvailable) || errors.Is(err, litestream.ErrNoSnapshots) {
 		return ErrNoCopy
