@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 
-	"waybill/ledger"
 	"waybill/router"
 )
 
@@ -51,13 +50,9 @@ func (n *keyNames) forget(key string) {
 	delete(n.known, key)
 }
 
-// note is what the policy of a call's org may read of the call that the log does not hold. Without a policy it is nothing.
+// note is what a policy may read of a call that the log does not hold. It is there for every call, be there a policy or none: one
+// may be set before the call is routed.
 func (s *Server) note(c *call, metadata map[string]string) (n router.Note, err error) {
-	reads := false
-	s.o.Books.View(func(st *ledger.State) { reads = st.Policy(c.key.Org) != nil })
-	if !reads {
-		return n, nil
-	}
 	n.Metadata = metadata
 	n.Key, err = s.keyNames.of(c, s.o.Names, c.key.ID)
 	return n, err

@@ -3,6 +3,7 @@ package http
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -29,8 +30,8 @@ type policyNote = router.PolicyNote
 
 // newPolicy is a policy to be set: the text itself as the body, YAML or JSON, or an object that carries it.
 type newPolicy struct {
-	Document document `json:"document"` // text, or the policy itself as an object
-	Version  uint64   `json:"version"`  // that it takes the place of, as If-Match says it too; 0: of any
+	Document document      `json:"document"` // text, or the policy itself as an object
+	Version  given[uint64] `json:"version"`  // that it takes the place of, as If-Match says it too, 0 if none was set yet; left out: of any
 }
 
 // document is the text of a policy.
@@ -64,8 +65,8 @@ func policyRoutes() []route {
 	const path = "/api/v1/orgs/{org}/policy"
 	return []route{
 		endpoint(http.MethodGet, path, "Show how an org has its calls routed", admin, showPolicy),
-		endpoint(http.MethodPut, path, "Set an org's policy: its text, YAML or JSON, as the body or as document; what is wrong with it is told with line and column", admin, setPolicy),
-		endpoint(http.MethodDelete, path, "Go back to the defaults", admin, clearPolicy),
+		endpoint(http.MethodPut, path, "Set an org's policy: its text, YAML or JSON, as the body or as document; what is wrong with it is told with line and column. With If-Match, only in the place of the version that has this ETag, \"0\" if none was ever set; else 412", admin, setPolicy),
+		endpoint(http.MethodDelete, path, "Go back to the defaults. If-Match is as with PUT", admin, clearPolicy),
 		endpoint(http.MethodPost, path+"/explain", "Tell how a request would be routed, and why, without calling or holding anything", admin, explainPolicy),
 	}
 }
@@ -136,7 +137,7 @@ func (c *call) parsePolicy(text []byte) (p *router.Policy, warnings []policyNote
 }
 
 func setPolicy(c *call, in newPolicy) (policy, error) {
-	version, err := c.replaces(in.Version)
+	replaces, err := c.replaces(in.Version)
 	if err != nil {
 		return policy{}, err
 	}
@@ -148,7 +149,7 @@ func setPolicy(c *call, in newPolicy) (policy, error) {
 	if err != nil {
 		return policy{}, fmt.Errorf("writing a policy: %w", err)
 	}
-	if _, err := c.s.o.Books.Execute(c, ledger.SetPolicy{Who: c.by, Org: c.org, Document: text, Version: version}); err != nil {
+	if err := c.setPolicy(text, replaces); err != nil {
 		return policy{}, err
 	}
 	out, err := c.policyOf()
@@ -157,35 +158,41 @@ func setPolicy(c *call, in newPolicy) (policy, error) {
 }
 
 func clearPolicy(c *call, _ nothing) (policy, error) {
-	version, err := c.replaces(0)
-	if err != nil {
-		return policy{}, err
+	replaces, err := c.replaces(given[uint64]{})
+	if err == nil {
+		err = c.setPolicy(nil, replaces)
 	}
-	if _, err := c.s.o.Books.Execute(c, ledger.SetPolicy{Who: c.by, Org: c.org, Version: version}); err != nil {
+	if err != nil {
 		return policy{}, err
 	}
 	return c.policyOf()
 }
 
-// replaces is the version of the policy that a change is made to, by the body or by If-Match; 0 for any.
-func (c *call) replaces(version uint64) (uint64, error) {
+// setPolicy sets the document. That If-Match names another version than the present one is told as HTTP has it.
+func (c *call) setPolicy(document []byte, replaces *uint64) error {
+	_, err := c.s.o.Books.Execute(c, ledger.SetPolicy{Who: c.by, Org: c.org, Document: document, Replaces: replaces})
+	if le, ok := errors.AsType[*ledger.Error](err); ok && le.Code == ledger.CodeConflict && c.r.Header.Get("If-Match") != "" {
+		const status = http.StatusPreconditionFailed
+		return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: string(le.Code), Detail: le.Message, Field: "If-Match"}
+	}
+	return err
+}
+
+// replaces is the version of the policy that a change is made to, by the body or by If-Match; nil for any.
+func (c *call) replaces(version given[uint64]) (*uint64, error) {
 	tag := c.r.Header.Get("If-Match")
-	if tag == "" || tag == "*" {
-		return version, nil
-	}
-	n, err := strconv.ParseUint(strings.Trim(strings.TrimPrefix(tag, "W/"), `"`), 10, 63)
-	switch {
-	case err != nil:
-		return 0, invalid("If-Match", "must be the ETag that GET gives, such as \"3\"")
-	case version != 0 && version != n:
-		return 0, invalid("If-Match", "says another version than the body")
-	}
-	if n == 0 { // which the ledger takes for any
-		var set bool
-		c.s.o.Books.View(func(st *ledger.State) { set = st.Policy(c.org) != nil })
-		if set {
-			return 0, &ledger.Error{Code: ledger.CodeConflict, Message: "a policy is set by now: read it again"}
+	if tag != "" && tag != "*" {
+		n, err := strconv.ParseUint(strings.Trim(strings.TrimPrefix(tag, "W/"), `"`), 10, 63)
+		switch {
+		case err != nil:
+			return nil, invalid("If-Match", "must be the ETag that GET gives, such as \"3\"")
+		case version.set && version.value != n:
+			return nil, invalid("If-Match", "says another version than the body")
 		}
+		return &n, nil
 	}
-	return n, nil
+	if !version.set {
+		return nil, nil
+	}
+	return &version.value, nil
 }

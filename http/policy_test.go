@@ -101,14 +101,19 @@ func TestPolicyVersions(t *testing.T) {
 	p := n.as(admin)
 	first := p.with("If-Match", `"0"`)
 	first.call("PUT", policyPath, "max_attempts: 1\n").want(200)
-	first.call("PUT", policyPath, "max_attempts: 2\n").want(409)
+	if a := first.call("PUT", policyPath, "max_attempts: 2\n").want(412); a.text("code") != "conflict" || a.text("field") != "If-Match" {
+		t.Errorf("%s", a.body)
+	}
+	p.call("PUT", policyPath, `{"document":"max_attempts: 2","version":0}`).want(409)
 	p.with("If-Match", `"1"`).call("PUT", policyPath, "max_attempts: 2\n").want(200)
-	p.with("If-Match", `"1"`).call("PUT", policyPath, "max_attempts: 3\n").want(409)
+	p.with("If-Match", `"1"`).call("PUT", policyPath, "max_attempts: 3\n").want(412)
 	p.call("PUT", policyPath, `{"document":"max_attempts: 3","version":1}`).want(409)
-	p.with("If-Match", `"1"`).call("DELETE", policyPath, "").want(409)
+	p.with("If-Match", `"1"`).call("DELETE", policyPath, "").want(412)
 	p.with("If-Match", "soon").call("PUT", policyPath, "{}").want(400)
 	p.with("If-Match", `W/"2"`).call("DELETE", policyPath, "").want(200)
-	if a := p.call("GET", policyPath, "").want(200); a.get("version") != 3.0 {
+	first.call("PUT", policyPath, "{}").want(412) // which goes back to the defaults, but is not as if there had been none
+	p.with("If-Match", "*").call("PUT", policyPath, "{}").want(200)
+	if a := p.call("GET", policyPath, "").want(200); a.get("version") != 4.0 {
 		t.Errorf("%s", a.body)
 	}
 }

@@ -18,8 +18,8 @@ type SetPolicy struct {
 	Who      By
 	Org      string
 	Document json.RawMessage
-	// Version, if not 0, is the version that this one replaces: it is refused if somebody was quicker.
-	Version uint64
+	// Replaces is the version that this one takes the place of, 0 if none was set yet: it is refused if somebody was quicker. Nil: any.
+	Replaces *uint64
 }
 
 // PolicySet is policy.set. A document of null is the defaults.
@@ -48,8 +48,8 @@ func (c SetPolicy) decide(d *Draft, _ Instant) ([]Event, error) {
 		return nil, refuse(CodeInvalid, "the policy has %d bytes: at most %d", len(document), maxPolicy)
 	case !json.Valid(document):
 		return nil, refuse(CodeInvalid, "the policy's document is not JSON")
-	case c.Version != 0 && c.Version != now:
-		return nil, refuse(CodeConflict, "the policy is at version %d by now, not %d: read it again", now, c.Version)
+	case c.Replaces != nil && *c.Replaces != now:
+		return nil, refuse(CodeConflict, "the policy is at version %d by now, not %d: read it again", now, *c.Replaces)
 	}
 	return []Event{&PolicySet{now + 1, document}}, nil
 }

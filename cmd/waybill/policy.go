@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	wbhttp "waybill/http"
@@ -45,14 +46,20 @@ try; without one the call goes to the model that it names:
 Comments are not kept: keep the file. What is wrong with it is told by line and column, and then nothing is changed.`,
 	example: []string{"waybill policy set acme routing.yml", "waybill policy show acme | sed 's/byok-first/byok-only/' | waybill policy set acme -"},
 	setup: func(f *flags) action {
-		version := f.Uint64("version", 0, "set it only if the policy is at version `N` still")
+		version := f.String("version", "", "set it only in the place of version `N`, 0 if none was ever set")
 		asJSON := f.asJSON()
 		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
 			text, err := w.file(args[1])
 			if err != nil {
 				return err
 			}
-			answer, err := a.call(ctx, "PUT", at("/orgs/%s/policy", args[0]), map[string]any{"document": text, "version": *version})
+			body := map[string]any{"document": text}
+			if *version != "" {
+				if body["version"], err = strconv.ParseUint(*version, 10, 63); err != nil {
+					return misused("--version: %q is no version such as 3", *version)
+				}
+			}
+			answer, err := a.call(ctx, "PUT", at("/orgs/%s/policy", args[0]), body)
 			if err != nil {
 				return inFile(err, args[1])
 			}
