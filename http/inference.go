@@ -119,6 +119,7 @@ func (s *Server) infer(d door, c *call, w http.ResponseWriter) {
 	t := router.Task{ID: c.id, By: by, Org: c.key.Org, Key: c.key.ID, Note: note, Request: q, Inbound: in,
 		Narrowed: narrowed, Settled: m.settled}
 	if f := s.o.Dispatcher.Do(c, t, k); f != nil {
+		m.capped(*f)
 		refuse(*f)
 	}
 }

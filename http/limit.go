@@ -217,7 +217,7 @@ var (
 
 func limitHeaders(formats ...string) map[string][]string {
 	all := map[string][]string{}
-	for _, what := range []string{"requests", "tokens"} {
+	for _, what := range []string{"requests", "tokens", "cap"} {
 		for _, f := range formats {
 			all[what] = append(all[what], http.CanonicalHeaderKey(fmt.Sprintf(f, what)))
 		}
@@ -225,13 +225,37 @@ func limitHeaders(formats ...string) map[string][]string {
 	return all
 }
 
-// show sets the headers. On an org's own credential the provider's take their place.
-func (m *meter) show() {
-	names := openaiLimits
+// headers are those of the call's dialect, nil if it has none.
+func (m *meter) headers() map[string][]string {
 	switch m.dialect {
 	case ledger.DialectAnthropicMessages:
-		names = anthropicLimits
+		return anthropicLimits
 	case ledger.DialectGemini:
+		return nil
+	}
+	return openaiLimits
+}
+
+// reset is how the call's dialect writes when something will be there again.
+func (m *meter) reset(after time.Duration, now time.Time) string {
+	if m.dialect == ledger.DialectAnthropicMessages {
+		return now.Add(after).UTC().Round(time.Second).Format(time.RFC3339)
+	}
+	return shown(after)
+}
+
+// capped says when the window ends of the cap for which a call was refused: be the cap used up, or held by open calls.
+func (m *meter) capped(f router.Failure) {
+	if names := m.headers(); names != nil && f.Resets > 0 {
+		now := m.s.o.Now()
+		m.w.Header()[names["cap"][2]] = []string{m.reset(f.Resets.Time().Sub(now), now)}
+	}
+}
+
+// show sets the headers. On an org's own credential the provider's take their place.
+func (m *meter) show() {
+	names := m.headers()
+	if names == nil {
 		return
 	}
 	h, now := m.w.Header(), m.s.o.Now()
@@ -243,11 +267,7 @@ func (m *meter) show() {
 			continue
 		}
 		r := m.s.limiter.room(l.paces, l.what, now)
-		reset := shown(r.full)
-		if m.dialect == ledger.DialectAnthropicMessages {
-			reset = now.Add(r.full).UTC().Round(time.Second).Format(time.RFC3339)
-		}
-		for i, v := range []string{strconv.FormatInt(r.limit, 10), strconv.FormatInt(r.left, 10), reset} {
+		for i, v := range []string{strconv.FormatInt(r.limit, 10), strconv.FormatInt(r.left, 10), m.reset(r.full, now)} {
 			h[names[l.what][i]] = []string{v}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -23,12 +24,43 @@ const simulateTime = 10 * time.Minute
 // simulateChanges is how many kinds of changed decisions an answer shows.
 const simulateChanges = 20
 
-// simulator lets one simulation run at a time: each folds an org's past from its beginning.
+// simulationsAtOnce bounds the simulations at one time: each folds an org's past from its beginning.
+const simulationsAtOnce = 4
+
+// simulator lets an org have one simulation at a time. Its zero value is ready.
 type simulator struct {
-	running  sync.Mutex
-	org      atomic.Pointer[string] // whose; nil: nobody's
-	position atomic.Uint64          // how far it is
-	head     atomic.Uint64          // how far it goes
+	mu      sync.Mutex
+	running map[string]*progress // by org
+}
+
+// progress is how far a simulation is.
+type progress struct{ position, head atomic.Uint64 }
+
+// begin takes the org's turn, until it is given back.
+func (m *simulator) begin(org string) (p *progress, end func(), err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.running[org] != nil:
+		return nil, nil, &ledger.Error{Code: ledger.CodeUnavailable, Message: "another simulation of the org's runs: it has one at a time"}
+	case len(m.running) >= simulationsAtOnce:
+		return nil, nil, &ledger.Error{Code: ledger.CodeUnavailable, Message: fmt.Sprintf("%d simulations run: a node makes no more at a time", simulationsAtOnce)}
+	case m.running == nil:
+		m.running = map[string]*progress{}
+	}
+	p = &progress{}
+	m.running[org] = p
+	return p, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.running, org)
+	}, nil
+}
+
+func (m *simulator) of(org string) *progress {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.running[org]
 }
 
 // simulateOrder asks for a simulation.
@@ -122,11 +154,11 @@ func simulateRoutes() []route {
 }
 
 func simulating(c *call, _ nothing) (simulateState, error) {
-	m := &c.s.simulator
-	if org := m.org.Load(); org == nil || *org != c.org {
+	p := c.s.simulator.of(c.org)
+	if p == nil {
 		return simulateState{}, nil
 	}
-	return simulateState{true, m.position.Load(), m.head.Load()}, nil
+	return simulateState{true, p.position.Load(), p.head.Load()}, nil
 }
 
 func simulatePolicy(c *call, in simulateOrder) (simulated, error) {
@@ -145,21 +177,19 @@ func simulatePolicy(c *call, in simulateOrder) (simulated, error) {
 	if err != nil {
 		return out, err
 	}
-	m := &c.s.simulator
-	if !m.running.TryLock() {
-		return out, &ledger.Error{Code: ledger.CodeUnavailable, Message: "another simulation runs: a node makes one at a time"}
+	far, end, err := c.s.simulator.begin(c.org)
+	if err != nil {
+		return out, err
 	}
-	defer m.running.Unlock()
-	m.org.Store(&c.org)
-	defer m.org.Store(nil)
+	defer end()
 	ctx, cancel := context.WithTimeout(c, simulateTime)
 	defer cancel()
 	c.s.o.Books.View(func(s *ledger.State) { out.Position, _ = s.Head() })
-	m.head.Store(out.Position)
+	far.head.Store(out.Position)
 	sim := &router.Simulation{Org: c.org, Policy: policy, Recorded: out.Recorded,
 		Note:    func(request string) (*router.Note, error) { return c.s.noteOf(ctx, request) },
 		KeyName: func(key string) (string, error) { return c.s.keyNames.of(ctx, c.s.o.Names, key) }}
-	err = c.s.o.Log.Replay(ctx, c.org, out.Since, sim.Decide, sim.Follow, m.position.Store)
+	err = c.s.o.Log.Replay(ctx, c.org, out.Since, sim.Decide, sim.Follow, far.position.Store)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) && c.Err() == nil:
 		return out, invalid("since", "is too far back: the simulation was not done after "+simulateTime.String())

@@ -91,42 +91,44 @@ func (l slowLog) Replay(ctx context.Context, org string, from uint64, decide, fo
 	}
 }
 
-// A node makes one simulation at a time, tells how far it is, and does everything else meanwhile.
+// An org has one simulation at a time, and a node a few; it tells how far each is, and does everything else meanwhile.
 func TestSimulateOneAtATime(t *testing.T) {
 	slow := slowLog{began: make(chan struct{}), goOn: make(chan struct{})}
 	n := newNode(t, func(o *wbhttp.Options) { slow.Log = o.Log; o.Log = slow })
 	_, admin := n.open("acme", "teams", "admin", "inference")
 	_, other := n.open("beta", "teams", "admin")
 	p := n.as(admin)
-	done := make(chan int, 1)
-	simulate := func(ctx context.Context) {
-		req, err := http.NewRequestWithContext(ctx, "POST", n.url+simulatePath, nil)
-		n.must(err)
-		req.Header.Set("Authorization", "Bearer "+admin)
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			done <- 0
-			return
-		}
-		resp.Body.Close()
-		done <- resp.StatusCode
+	of := func(org string) string { return strings.Replace(simulatePath, "acme", org, 1) }
+	done := make(chan int)
+	simulate := func(org string) {
+		go func() { done <- n.as(operatorToken).call("POST", of(org), "").status }()
+		<-slow.began
 	}
-	go simulate(t.Context())
-	<-slow.began
+	simulate("acme")
 	if a := p.call("GET", simulatePath, "").want(200); a.get("running") != true || a.get("position") != 7.0 || a.get("head").(float64) < 7 {
 		t.Errorf("%s", a.body)
 	}
-	if a := n.as(other).call("GET", strings.Replace(simulatePath, "acme", "beta", 1), "").want(200); a.get("running") != false || a.get("position") != 0.0 {
+	if a := n.as(other).call("GET", of("beta"), "").want(200); a.get("running") != false || a.get("position") != 0.0 {
 		t.Errorf("of another org's: %s", a.body)
 	}
-	if a := p.call("POST", simulatePath, "{}").want(503); a.text("code") != "not_ready" || a.header.Get("Retry-After") == "" {
-		t.Errorf("%s", a.body)
+	for _, org := range []string{"gamma", "delta", "epsilon"} {
+		n.open(org, "teams")
+		simulate(org)
+	}
+	for _, org := range []string{"acme", "beta"} { // which has one, and for which no turn is left
+		if a := n.as(operatorToken).call("POST", of(org), "{}").want(503); a.text("code") != "not_ready" || a.header.Get("Retry-After") == "" {
+			t.Errorf("%s", a.body)
+		}
 	}
 	p.chat(luna, "hello", "").want(200)
 	close(slow.goOn)
-	if status := <-done; status != 200 {
-		t.Errorf("status %d", status)
+	for range 4 {
+		if status := <-done; status != 200 {
+			t.Errorf("status %d", status)
+		}
 	}
+	go func() { <-slow.began }()
+	n.as(other).call("POST", of("beta"), "{}").want(200)
 	if a := p.call("GET", simulatePath, "").want(200); a.get("running") != false {
 		t.Errorf("%s", a.body)
 	}

@@ -236,14 +236,21 @@ func (m room) takes(usd, tok int64) bool {
 // and 0 if only other calls' holds stand in the way.
 func (s *Spend) reached(usd, tok int64, at Instant) error {
 	var until Instant
-	var of *Count
+	var of, held *Count // the cap that is used up for the longest; and of those that open calls hold, the one with the latest end: one at least is short
 	for i := range s.Counts {
 		c := &s.Counts[i]
 		need := tok
 		if c.Unit == USD {
 			need = usd
 		}
-		if settled, _ := c.at(at); need == 0 || need <= c.Amount-settled {
+		settled, open := c.at(at)
+		switch left := c.Amount - settled; {
+		case need == 0 || need <= left-open:
+			continue
+		case need <= left:
+			if held == nil || c.Window.ends(at) > held.Window.ends(at) {
+				held = c
+			}
 			continue
 		}
 		ends := c.Window.ends(at)
@@ -257,7 +264,8 @@ func (s *Spend) reached(usd, tok int64, at Instant) error {
 	var err *Error
 	switch {
 	case of == nil:
-		err = refuse(CodeCapReached, "other calls of the key hold what its cap would leave for this one: try again when one has ended")
+		err = refuse(CodeCapReached, "the key may spend %s on platform capacity, and open calls of the key hold what is left of it: try again when one has ended", held.words())
+		of = held
 	case until == Never && of.Window != WindowLifetime:
 		err = refuse(CodeCapReached, "the key may spend %s on platform capacity, and the call alone may come to more: lower its output cap, or call on a credential of your own", of.words())
 	case until == Never:
@@ -266,6 +274,9 @@ func (s *Spend) reached(usd, tok int64, at Instant) error {
 		err = refuse(CodeCapReached, "the key may spend %s on platform capacity, and has not enough left for the call until %s: wait, raise the cap, or call on a credential of your own", of.words(), until)
 	}
 	err.Until = until
+	if ends := of.Window.ends(at); ends != Never {
+		err.Resets = ends
+	}
 	return err
 }
 

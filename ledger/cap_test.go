@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -207,8 +208,8 @@ func callersOfAKey(t *testing.T, seed uint64, plan Plan) {
 		}
 		e := refused.(*Error)
 		switch {
-		case e.Code != CodeCapReached:
-			t.Fatal(e)
+		case e.Code != CodeCapReached || e.Resets != instant("2026-01-02") || strings.Contains(e.Message, "open calls of the key hold") != (e.Until == 0):
+			t.Fatalf("%+v", e)
 		case e.Until == instant("2026-01-02"):
 			told++
 			clients--

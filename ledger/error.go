@@ -36,6 +36,8 @@ type Error struct {
 	// Until is when the cap of a CodeCapReached will no longer be used up: Never, if the end of no window helps, and 0 if only
 	// other calls' holds stand in the way, which may end at any time.
 	Until Instant
+	// Resets is when the window of the cap of a CodeCapReached ends; 0 of a lifetime.
+	Resets Instant
 }
 
 // Error is the message; the code is for programs.

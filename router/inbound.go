@@ -73,5 +73,6 @@ type Failure struct {
 
 	RetryAfter time.Duration  // when another try may go better, 0 if never
 	Until      ledger.Instant // likewise, where the end of a cap's window is waited for; ledger.Never if none helps
+	Resets     ledger.Instant // when the window ends of the cap that is in the way, whatever holds it; 0 of a lifetime
 	Array      bool           // the answer was to be one JSON array, and so is the error
 }

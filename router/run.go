@@ -154,6 +154,7 @@ func FailureOf(err error) *Failure {
 		case ledger.CodeFundsHeld:
 			f.RetryAfter = time.Second
 		case ledger.CodeCapReached:
+			f.Resets = le.Resets
 			if f.Until = le.Until; f.Until == 0 { // other calls' holds alone stand in the way
 				f.RetryAfter = time.Second
 			}

@@ -43,7 +43,9 @@ try; without one the call goes to the model that it names:
       when: {model: auto}
       auto: {goal: cost, pool: [openai/gpt-6-luna, anthropic/claude-haiku-5-5]}
 
-Comments are not kept: keep the file. What is wrong with it is told by line and column, and then nothing is changed.`,
+Comments are not kept: keep the file. All else is in the log for good, also the patterns of keys and metadata, the names of routes and the
+reasons of refuse: put nothing personal there. Names of credentials are not. What is wrong with the file is told by line and column,
+and then nothing is changed.`,
 	example: []string{"waybill policy set acme routing.yml", "waybill policy show acme | sed 's/byok-first/byok-only/' | waybill policy set acme -"},
 	setup: func(f *flags) action {
 		version := f.String("version", "", "set it only in the place of version `N`, 0 if none was ever set")
