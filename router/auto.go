@@ -46,9 +46,9 @@ const (
 
 // rank puts legs in the order of their scores, with those last whose breakers are open. Equal scores leave the order of the
 // pool.
-func (r *routing) rank(legs []Leg) []Leg {
+func (r *routing) rank(legs []Leg) {
 	if len(legs) == 0 {
-		return legs
+		return
 	}
 	type scored struct {
 		leg   Leg
@@ -59,17 +59,19 @@ func (r *routing) rank(legs []Leg) []Leg {
 	for i, l := range legs {
 		seen[i] = r.view.Condition(l.choice())
 	}
-	costs, waits, risks := r.costs(legs), r.waits(seen), make([]int64, len(legs))
+	risks := make([]int64, len(legs))
 	for i, o := range seen {
 		risks[i] = best + failureWeight*o.Failures
 	}
+	costs, waits := relative(r.costs(legs)), relative(r.waits(seen))
+	relative(risks)
 	w, ok := goals[r.decision.Goal]
 	if !ok {
 		w = goals[GoalBalanced]
 	}
 	ranked := make([]scored, len(legs))
 	for i, l := range legs {
-		s := ledger.Score{Choice: l.choice(), Cost: relative(costs, i), Latency: relative(waits, i), Reliability: relative(risks, i)}
+		s := ledger.Score{Choice: l.choice(), Cost: costs[i], Latency: waits[i], Reliability: risks[i]}
 		s.Total = (w.cost*s.Cost + w.latency*s.Latency + w.reliability*s.Reliability) / (w.cost + w.latency + w.reliability)
 		ranked[i] = scored{l, seen[i].Open, s}
 	}
@@ -93,13 +95,18 @@ func (r *routing) rank(legs []Leg) []Leg {
 			d.Conditions = append(d.Conditions, o)
 		}
 	}
-	return legs
 }
 
-// relative is one of several figures, as a score among them.
-func relative(figures []int64, i int) int64 {
-	least, own := max(1, min(slices.Min(figures), mostFigure)), max(1, min(figures[i], mostFigure))
-	return min(worst, own*best/least)
+// relative makes scores of figures.
+func relative(figures []int64) []int64 {
+	for i, n := range figures {
+		figures[i] = max(1, min(n, mostFigure))
+	}
+	least := slices.Min(figures)
+	for i, n := range figures {
+		figures[i] = min(worst, n*best/least)
+	}
+	return figures
 }
 
 // output is how long the answer is expected to be, in tokens.
@@ -131,8 +138,9 @@ func (r *routing) costs(legs []Leg) []int64 {
 	return out
 }
 
-// waits are how long each leg is expected to take until there is something to read, in nanoseconds. What is not known of a leg is taken for what
-// is usual among those of which it is known, but never for worse than is usual anywhere: else nobody would ever find out.
+// waits are how long each leg is expected to take until there is something to read, in nanoseconds. What is not known of a leg
+// is taken for what is usual among those of which it is known, but never for worse than is usual anywhere: else nobody would
+// ever find out.
 func (r *routing) waits(seen []ledger.Condition) []int64 {
 	first, rate := usualFirst, int64(usualRate)
 	var firsts, rates []int64

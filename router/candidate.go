@@ -53,6 +53,10 @@ func (r *routing) listed(try []Try) {
 			r.group(r.view.Pool, []*ledger.Model{m}, unfit, all)
 		default:
 			r.group(r.view.Own, []*ledger.Model{m}, unfit, func(c *ledger.Credential) bool { return id == "" || c.ID == id })
+			if len(r.groups) == before && id != "" && r.anyOwn(m.Provider) {
+				// Attached anew under the old name it is another one: who has done that takes it for the one that the policy means.
+				r.groups = append(r.groups, []candidate{{Leg{m, &ledger.Credential{ID: id, Provider: m.Provider}}, passReplaced}})
+			}
 		}
 		if len(r.groups) == before {
 			r.pass(ledger.Choice{Model: m.Name, Credential: id, Kind: ledger.CredentialKind(whose)}, passMissing)
@@ -108,7 +112,7 @@ func (r *routing) unfit(m *ledger.Model) string {
 func (r *routing) named() (*ledger.Model, error) {
 	m := r.known(r.model, true)
 	if m == nil {
-		return nil, &ledger.Error{Code: ledger.CodeUnknownModel, Message: "model \"" + r.ask.Model + "\" is not in the catalogue: see GET /v1/models"}
+		return nil, r.unknown()
 	}
 	switch embeds := r.ask.Endpoint == EndpointEmbed; {
 	case embeds && !m.Has(ledger.FeatureEmbedding):
@@ -117,6 +121,11 @@ func (r *routing) named() (*ledger.Model, error) {
 		return nil, &FieldError{r.ask.Field, m.Name + " does not chat"}
 	}
 	return m, nil
+}
+
+// unknown refuses the name that the caller gave.
+func (r *routing) unknown() error {
+	return &ledger.Error{Code: ledger.CodeUnknownModel, Message: fmt.Sprintf("model %q is not in the catalogue: see GET /v1/models", clipped(r.ask.Model))}
 }
 
 // known finds a model by its name or an alias, in the catalogue or, where an org's own credential may serve it, as one of its
@@ -130,11 +139,15 @@ func (r *routing) known(name string, own bool) *ledger.Model {
 		return m
 	}
 	provider, id, ok := strings.Cut(name, "/")
-	has := own && slices.ContainsFunc(r.view.Own, func(c *ledger.Credential) bool { return c.Provider == provider })
-	if !ok || !has || id == "" || len(name) > maxNameText || strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' }) {
+	if !ok || !own || !r.anyOwn(provider) || id == "" || len(name) > maxNameText || strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' }) {
 		return nil
 	}
 	return &ledger.Model{Name: name, Provider: provider, ID: id, Features: unlisted}
+}
+
+// anyOwn tells whether the org has a credential of its own for a provider.
+func (r *routing) anyOwn(provider string) bool {
+	return slices.ContainsFunc(r.view.Own, func(c *ledger.Credential) bool { return c.Provider == provider })
 }
 
 func all(*ledger.Credential) bool { return true }

@@ -79,6 +79,7 @@ const (
 	passOnly     = "own_credential_only" // the org has a credential for use instead of the platform's
 	passMode     = "mode_excludes"       // the mode of credentials leaves it out
 	passMissing  = "credential_absent"   // no such credential is attached
+	passReplaced = "credential_replaced" // the one that the policy names is detached, and the org has another for the provider
 	passUnknown  = "unknown_model"       // the catalogue does not have the model, or it is retired
 	passContext  = "context_too_short"   // the input and an answer do not fit
 	passOutput   = "output_too_short"    // the model does not put out as much as the caller asks for

@@ -316,6 +316,7 @@ var meanings = map[string]string{
 	passOnly:     "the org has a credential of its own for this provider that is used instead of the platform's",
 	passMode:     "the policy's mode of credentials leaves it out",
 	passMissing:  "no such credential is attached",
+	passReplaced: "the credential that the policy names is detached, and the org has another for the provider: set the policy again",
 	passUnknown:  "the catalogue does not have the model, or it is retired",
 	passContext:  "what is sent and an answer to it do not fit into its context",
 	passOutput:   "it does not put out as much as the caller asks for",

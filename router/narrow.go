@@ -65,7 +65,7 @@ func Narrow(body []byte, h http.Header) (rest []byte, n ledger.Narrowing, metada
 
 // findMember finds the member that is waybill's in a body, and what of the body is to be cut with it.
 func findMember(body []byte) (said gjson.Result, from, to int, fault *FieldError) {
-	if !bytes.Contains(body, []byte(`"`+narrowMember+`"`)) {
+	if !names(body) {
 		return said, 0, 0, nil
 	}
 	doc, err := Document(body)
@@ -93,6 +93,11 @@ func findMember(body []byte) (said gjson.Result, from, to int, fault *FieldError
 		from = len(before) - 1
 	}
 	return said, from, to, nil
+}
+
+// names tells whether a body may name the member: as it is written, or with letters of it escaped, which are all from a to z.
+func names(body []byte) bool {
+	return slices.ContainsFunc([]string{`"` + narrowMember + `"`, `\u006`, `\u007`}, func(s string) bool { return bytes.Contains(body, []byte(s)) })
 }
 
 // blank is how much white space a text begins with.

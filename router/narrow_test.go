@@ -37,6 +37,9 @@ func TestNarrow(t *testing.T) {
 		{name: "between", body: "{\"model\":\"auto\",\n \"waybill\":{\"max_attempts\":2},\n \"n\": 1.0e0}", rest: "{\"model\":\"auto\",\n \n \"n\": 1.0e0}", n: ledger.Narrowing{MaxAttempts: 2}},
 		{name: "last", body: `{"model":"auto" , "waybill":{"credentials":"byok-only"} }`, rest: `{"model":"auto"  }`, n: ledger.Narrowing{Credentials: "byok-only"}},
 		{name: "alone", body: ` {"waybill":{}} `, rest: ` {} `},
+		{name: "a name in escapes", body: `{"model":"auto","\u0077aybill":{"goal":"cost"},"n":1}`, rest: `{"model":"auto","n":1}`, n: ledger.Narrowing{Goal: "cost"}},
+		{name: "a name all in escapes", body: `{"\u0077\u0061\u0079\u0062\u0069\u006C\u006c":{"max_attempts":1}}`, rest: `{}`, n: ledger.Narrowing{MaxAttempts: 1}},
+		{name: "another name in escapes", body: `{"m\u006fdel":"auto"}`, rest: `{"m\u006fdel":"auto"}`},
 		{name: "null", body: `{"waybill":null,"model":"auto"}`, rest: `{"model":"auto"}`},
 		{name: "not JSON", body: `{"waybill":{}`, rest: `{"waybill":{}`},
 		{name: "not an object", body: `["waybill"]`, rest: `["waybill"]`},
@@ -77,6 +80,7 @@ func TestNarrowRefuses(t *testing.T) {
 	}{
 		{body: `{"waybill":{},"waybill":{}}`, field: "waybill"},
 		{body: `{"waybill":{},"wayb\u0069ll":{}}`, field: "waybill"},
+		{body: `{"wayb\u0069ll":{},"waybil\u006c":{}}`, field: "waybill"},
 		{body: `{"waybill":"cost"}`, field: "waybill"},
 		{body: `{"waybill":{"model":"x"}}`, field: "waybill.model"},
 		{body: `{"waybill":{"goal":"cost","goal":"cost"}}`, field: "waybill.goal"},
@@ -120,7 +124,7 @@ func TestNarrowRefuses(t *testing.T) {
 
 // FuzzNarrow: whatever is cut out of a body, the rest is what it was, and no member of waybill's is left in it.
 func FuzzNarrow(f *testing.F) {
-	for _, body := range []string{`{"waybill":{"goal":"cost"},"a":[1,{"waybill":2}]}`, `{"a":"\"waybill\"","waybill":null}`, `{"waybill":{}}`, `["waybill"]`,
+	for _, body := range []string{`{"waybill":{"goal":"cost"},"a":[1,{"waybill":2}]}`, `{"a":"\"waybill\"","waybill":null}`, `{"waybill":{}}`, `["waybill"]`, `{"\u0077aybill":{},"\\u0077aybill":1}`,
 		"{\"b\":1\t,\n\"waybill\" : {\"metadata\":{\"\\u0061\":\"b\"}}\r}"} {
 		f.Add([]byte(body))
 	}
@@ -140,9 +144,7 @@ func FuzzNarrow(f *testing.F) {
 		if err := json.Unmarshal(rest, &is); err != nil {
 			t.Fatalf("%q became %q: %v", before, rest, err)
 		}
-		if bytes.Contains(before, []byte(`"waybill"`)) {
-			delete(was, "waybill")
-		}
+		delete(was, "waybill")
 		if len(was) != len(is) {
 			t.Fatalf("%q became %q", before, rest)
 		}

@@ -25,13 +25,14 @@ func (r *routing) none() error {
 				header + "): " + r.told()}
 		}
 	}
-	if len(r.refusals) > 0 {
-		return slices.MaxFunc(r.refusals, func(a, b error) int { return rankOf(a) - rankOf(b) })
-	}
 	has := func(is func(reason string) bool) bool {
 		return slices.ContainsFunc(d.Passed, func(p ledger.Passed) bool { return is(p.Reason) })
 	}
 	switch {
+	case has(func(reason string) bool { return reason == passReplaced }):
+		return &ledger.Error{Code: ledger.CodePolicyForbids, Message: fmt.Sprintf("route %q of the org's policy names a credential that is detached, and the org has another for its provider: set the policy again: %s", d.Route, r.told())}
+	case len(r.refusals) > 0:
+		return slices.MaxFunc(r.refusals, func(a, b error) int { return rankOf(a) - rankOf(b) })
 	case has(isUnfit):
 		return &FieldError{r.ask.Field, "no model that the org's policy takes can serve this call: " + r.told()}
 	case has(func(reason string) bool {

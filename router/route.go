@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"waybill/ledger"
 )
@@ -21,7 +22,7 @@ const ModelAuto = "auto"
 // says whose credentials serve. Where the org has one of its own for the call, capacity that costs it money is no leg at all,
 // unless the policy says paid_fallback: a failing credential never turns into a charge. Nor does one that the request leaves
 // out: it forbids, and allows nothing. Credentials that the org keeps as a fallback come after the platform's. A leg that has
-// sealed reasoning into the conversation goes before all others.
+// sealed reasoning into the conversation goes ahead of the others: without it the seals are left behind.
 func Route(a Ask, v View) (Decision, error) {
 	r := &routing{ask: a, view: v, decision: Decision{Lane: ledger.LaneManual}}
 	if err := r.match(); err != nil {
@@ -31,10 +32,7 @@ func Route(a Ask, v View) (Decision, error) {
 		return r.decision, err
 	}
 	r.arrange()
-	if legs := r.decision.Legs; r.decision.Lane == ledger.LaneAuto && len(legs) > 0 && legs[0].Credential.Kind() == a.Sticky.Kind {
-		r.first(a.Sticky) // a cache is no reason to pay where the org's own credential comes first
-	}
-	r.first(a.Origin)
+	ahead(r.decision.Legs, a.Origin)
 	r.cut()
 	if len(r.decision.Legs) == 0 {
 		return r.decision, r.none()
@@ -70,6 +68,9 @@ func (r *routing) match() error {
 		}
 	}
 	d.Settings = settings
+	if len(r.ask.Model) > maxNameText || !utf8.ValidString(r.ask.Model) {
+		return r.unknown() // the log would not have the name whole, and nothing is called so
+	}
 	if r.rule.Refuse != "" {
 		return &ledger.Error{Code: ledger.CodePolicyForbids, Message: fmt.Sprintf("the org's policy does not serve this call: route %q: %s", d.Route, r.rule.Refuse)}
 	}
@@ -168,14 +169,27 @@ func matchName(pattern, name string) bool {
 	return err == nil && ok
 }
 
+// maxConsidered bounds the legs that are put in order, with their scores and conditions, and the legs that are noted as passed
+// over: each admission's record has them. At most maxTries are tried, and an org may have dozens of models on dozens of
+// credentials.
+const maxConsidered = 64
+
 // arrange leaves out what must not be tried, and puts the rest in order.
 func (r *routing) arrange() {
 	d := &r.decision
+	taken := map[ledger.Choice]bool{}
 	owned := false // a credential of the org's own comes before
 	for _, group := range r.groups {
 		var open []Leg
 		owns := false
 		for _, c := range group {
+			if taken[c.choice()] {
+				continue
+			}
+			if len(taken) == maxConsidered {
+				r.pass(c.choice(), passMore)
+				continue
+			}
 			reason := r.forbids(c)
 			byok := c.Credential.Kind() == ledger.BYOK
 			switch {
@@ -189,23 +203,21 @@ func (r *routing) arrange() {
 				r.pass(c.choice(), reason)
 				continue
 			}
+			taken[c.choice()] = true
 			open = append(open, c.Leg)
 		}
 		owned = owned || owns
 		if d.Lane == ledger.LaneAuto && len(r.rule.Try) == 0 {
-			open = r.rank(open)
+			r.rank(open)
+			ahead(open, r.ask.Sticky)
 		}
-		for _, l := range r.preferred(open) {
-			if !d.has(l.choice()) {
-				d.Legs = append(d.Legs, l)
-			}
-		}
+		d.Legs = append(d.Legs, r.preferred(open)...)
 	}
 }
 
 // owes tells whether an own credential's leg, taken or passed over for a reason, still keeps what comes after it from costing
 // money. One that the policy itself leaves out does not. In a list that the org wrote, one that cannot serve this call does:
-// the list has it first, and only a detached credential is absent.
+// the list has it first, and only a credential that nothing has taken the place of is absent.
 func (r *routing) owes(reason string) bool {
 	switch reason {
 	case "", passNarrowed:
@@ -266,12 +278,12 @@ func (r *routing) preferred(legs []Leg) []Leg {
 	return append(first, slices.DeleteFunc(slices.Clone(legs), committed)...)
 }
 
-// first puts a leg before the others, if it is among them.
-func (r *routing) first(c ledger.Choice) {
-	legs := r.decision.Legs
-	if i := slices.IndexFunc(legs, func(l Leg) bool { return l.choice() == c }); i > 0 {
-		l := legs[i]
-		r.decision.Legs = slices.Insert(slices.Delete(legs, i, i+1), 0, l)
+// ahead moves a leg before those of its own kind that come right before it. It passes none of another kind: neither a cache nor a seal
+// is a reason to pay before the org's own credential was tried, or after it has failed.
+func ahead(legs []Leg, c ledger.Choice) {
+	i := slices.IndexFunc(legs, func(l Leg) bool { return l.choice() == c })
+	for ; i > 0 && legs[i-1].Credential.Kind() == c.Kind; i-- {
+		legs[i-1], legs[i] = legs[i], legs[i-1]
 	}
 }
 
@@ -294,18 +306,10 @@ func (r *routing) cut() {
 	}
 }
 
-// maxPassed bounds what is noted of what was passed over: each admission's record has it.
-const maxPassed = 64
-
-// pass notes a leg that is passed over. One that is taken all the same, further up, is not.
+// pass notes a leg that is passed over.
 func (r *routing) pass(c ledger.Choice, reason string) {
 	d := &r.decision
-	if len(d.Passed) < maxPassed && !d.has(c) && !slices.ContainsFunc(d.Passed, func(p ledger.Passed) bool { return p.Choice == c }) {
+	if len(d.Passed) < maxConsidered && !slices.ContainsFunc(d.Passed, func(p ledger.Passed) bool { return p.Choice == c }) {
 		d.Passed = append(d.Passed, ledger.Passed{Choice: c, Reason: reason})
 	}
-}
-
-// has tells whether a choice is among the legs.
-func (d *Decision) has(c ledger.Choice) bool {
-	return slices.ContainsFunc(d.Legs, func(l Leg) bool { return l.choice() == c })
 }

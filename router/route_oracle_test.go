@@ -247,6 +247,12 @@ func (o *routeOracle) line(t router.Try, l ledger.Choice) bool {
 		(t.Credential == "" || t.Credential == string(l.Kind) || t.Credential == "byok/"+l.Credential && l.Kind == ledger.BYOK)
 }
 
+// paysForAFailure tells whether a leg on the platform's credentials comes after one on the org's own, which it must not.
+func (o *routeOracle) paysForAFailure(legs []ledger.Choice) bool {
+	byok := slices.IndexFunc(legs, func(l ledger.Choice) bool { return l.Kind == ledger.BYOK })
+	return !o.paid && byok >= 0 && slices.ContainsFunc(legs[byok:], func(l ledger.Choice) bool { return l.Kind != ledger.BYOK })
+}
+
 // freeOfCharge tells whether a leg on the platform's credentials comes before all of the org's own.
 func (o *routeOracle) freeOfCharge(l ledger.Choice) bool {
 	first := []ledger.Use{ledger.UsePrefer, ledger.UseOnly}
@@ -281,7 +287,12 @@ func (o *routeOracle) owns(t router.Try) bool {
 	if known && m.Retired || !strings.Contains(full, "/") || !o.takesProvider(full) || o.mode == router.PlatformOnly {
 		return false
 	}
+	// A line that names one which is not there any more is as one that fails, as long as there is another.
+	gone := t.Credential == gonePin
 	return slices.ContainsFunc(o.c.own, func(a ledger.AttachCredential) bool {
-		return a.Provider == provider(full) && o.line(t, ledger.Choice{Model: full, Credential: a.Credential, Kind: ledger.BYOK})
+		return a.Provider == provider(full) && (gone || o.line(t, ledger.Choice{Model: full, Credential: a.Credential, Kind: ledger.BYOK}))
 	})
 }
+
+// gonePin names a credential that was detached after the policy was set.
+const gonePin = "byok/own-gone"

@@ -164,7 +164,7 @@ func drawPolicy(t *rapid.T, own int) *router.Policy {
 				r.Auto.Pool = rapid.SliceOfN(rapid.SampledFrom(someModels), 1, 5).Draw(t, "pool")
 			}
 		case 4, 5, 6, 7, 8:
-			credentials := []string{"", "platform", "platform", "byok", "byok"}
+			credentials := []string{"", "platform", "platform", "byok", "byok", gonePin}
 			for i := range own {
 				credentials = append(credentials, fmt.Sprintf("byok/own-%d", i))
 			}
@@ -209,12 +209,16 @@ func drawAsk(t *rapid.T, c *routeCase) router.Ask {
 		}
 	}
 	some := func(what string) ledger.Choice {
-		if len(c.own) > 0 && rapid.Bool().Draw(t, what) {
-			return ledger.Choice{Model: "openai/b", Credential: c.own[0].Credential, Kind: ledger.BYOK}
+		l := rapid.SampledFrom([]ledger.Choice{{Model: "openai/a"}, {Model: "openai/b"}, {Model: "anthropic/c"}, {Model: "google/d"}}).Draw(t, what)
+		l.Credential, l.Kind = "pool-"+provider(l.Model), ledger.PlatformPool
+		for _, o := range c.own {
+			if o.Provider == provider(l.Model) && rapid.Bool().Draw(t, "on "+o.Credential) {
+				l.Credential, l.Kind = o.Credential, ledger.BYOK
+			}
 		}
-		return ledger.Choice{Model: "google/d", Credential: "pool-google", Kind: ledger.PlatformPool}
+		return l
 	}
-	if rapid.IntRange(0, 3).Draw(t, "origin?") == 0 {
+	if rapid.Bool().Draw(t, "origin?") {
 		a.Origin = some("origin")
 	}
 	if rapid.IntRange(0, 3).Draw(t, "sticky?") == 0 {
@@ -268,6 +272,10 @@ func TestRouteForbids(t *testing.T) {
 				t.Fatalf("leg %d, %v, is there twice", i, l)
 			}
 		}
+		if o.paysForAFailure(d.Choices()) {
+			t.Fatalf("a paid leg comes after one of the org's own: %v\n%s\n%+v", d.Choices(), want, o.rule)
+		}
+		c.keepsTheOrder(t, d)
 		if most := o.most(); len(d.Legs) > most {
 			t.Fatalf("%d legs: at most %d", len(d.Legs), most)
 		}
@@ -333,6 +341,24 @@ func TestRouteForbids(t *testing.T) {
 	})
 	if kinds["byok"] < 100 || kinds["platform"] < 100 || len(refusals) < 12 {
 		t.Errorf("too little was met to say much: legs %v, reasons %v", kinds, refusals)
+	}
+}
+
+// keepsTheOrder holds a decision against one without a cache and a seal. They change no turn of the org's own credentials and the
+// platform's, and a cache nothing that the org has put in order itself.
+func (c *routeCase) keepsTheOrder(t *rapid.T, d router.Decision) {
+	plain := c.ask
+	plain.Origin = ledger.Choice{}
+	unsealed, _ := c.route(c.policy, plain)
+	plain.Sticky = ledger.Choice{}
+	p, _ := c.route(c.policy, plain)
+	for i, l := range d.Choices() {
+		if l.Kind != p.Choices()[i].Kind {
+			t.Fatalf("%v is not in the order of %v", d.Choices(), p.Choices())
+		}
+	}
+	if o := newRouteOracle(c); len(o.rule.Try) > 0 && !slices.Equal(unsealed.Choices(), p.Choices()) {
+		t.Fatalf("a cache makes %v of the list's %v", unsealed.Choices(), p.Choices())
 	}
 }
 

@@ -161,6 +161,16 @@ func TestRoute(t *testing.T) {
 			route: "routes[0]", legs: "anthropic/opus@pool-anthropic openai/luna@o2", passed: "google/flash@pool-google=paid_fallback_off"},
 		{name: "but where none is attached", policy: "routes: [{try: [{model: luna, credential: byok}, {model: flash, credential: platform}]}]", a: chat, wallet: pool,
 			route: "routes[0]", legs: "google/flash@pool-google", passed: "openai/luna=credential_absent"},
+		{name: "nor the one that the list names", policy: "routes: [{try: [{model: luna, credential: byok/gone}, {model: flash, credential: platform}]}]", a: chat, wallet: pool,
+			route: "routes[0]", legs: "google/flash@pool-google", passed: "openai/luna@gone=credential_absent"},
+		{name: "one that another has taken the place of is not absent", policy: "routes: [{name: r, try: [{model: luna, credential: byok/gone}, {model: flash, credential: platform}]}]", a: chat, wallet: all,
+			route: "r", passed: "openai/luna@gone=credential_replaced google/flash@pool-google=paid_fallback_off", err: `route "r" of the org's policy names a credential that is detached, and the org has another for its provider: set the policy again`},
+		{name: "another for another provider takes no place", policy: "routes: [{try: [{model: opus, credential: byok/gone}, {model: flash, credential: platform}]}]", a: chat, wallet: all,
+			route: "routes[0]", legs: "google/flash@pool-google", passed: "anthropic/opus@gone=credential_absent"},
+		{name: "the next line of own ones goes on", policy: "routes: [{try: [{model: luna, credential: byok/gone}, {model: luna}]}]", a: chat, wallet: all,
+			route: "routes[0]", legs: "openai/luna@o1 openai/luna@o2", passed: "openai/luna@gone=credential_replaced openai/luna@pool-openai=paid_fallback_off"},
+		{name: "paid ones go on where they may", policy: "paid_fallback: true\nroutes: [{try: [{model: luna, credential: byok/gone}, {model: flash, credential: platform}]}]", a: chat, wallet: all,
+			route: "routes[0]", legs: "google/flash@pool-google", passed: "openai/luna@gone=credential_replaced"},
 		{name: "an own one that cannot serve is not absent", policy: "routes: [{try: [{model: luna, credential: byok}, {model: flash, credential: platform}]}]", a: ask(func(a *router.Ask) { a.Needs = []string{ledger.FeatureImages} }), wallet: all,
 			route: "routes[0]", passed: "openai/luna@o1=lacks_images openai/luna@o2=lacks_images google/flash@pool-google=paid_fallback_off", err: "model: no model that the org's policy takes can serve this call: openai/luna on byok: lacks_images"},
 		{name: "lines that cannot serve are passed over", policy: "routes: [{try: [{model: vec}, {model: opus}, {model: old}, {model: nova}, {model: sol}]}]", a: ask(func(a *router.Ask) { a.Needs = []string{ledger.FeatureTools} }), wallet: pool,
@@ -176,13 +186,31 @@ func TestRoute(t *testing.T) {
 		{name: "commitment within a group only", policy: "paid_fallback: true\nroutes: [{prefer: commitment}]", a: chat, wallet: append([]*ledger.Credential{own("o3", "openai", ledger.UseFallback)}, all...), route: "routes[0]", legs: "openai/luna@o2 openai/luna@o1 openai/luna@pool-openai"},
 		{name: "a cache is no reason to pay", policy: "paid_fallback: true\nroutes: [{auto: {pool: [luna, flash]}}]", a: ask(func(a *router.Ask) {
 			a.Model, a.Sticky = "auto", ledger.Choice{Model: "google/flash", Credential: "pool-google", Kind: ledger.PlatformPool}
-		}), wallet: all, route: "routes[0]", legs: "openai/luna@o1 openai/luna@o2 openai/luna@pool-openai"},
+		}), wallet: all, route: "routes[0]", legs: "openai/luna@o1 openai/luna@o2 google/flash@pool-google", passed: "openai/luna@pool-openai=beyond_max_attempts"},
 		{name: "a cache goes first among its like", policy: "routes: [{auto: {pool: [luna, flash]}}]", a: ask(func(a *router.Ask) {
 			a.Model, a.Sticky = "auto", ledger.Choice{Model: "google/flash", Credential: "pool-google", Kind: ledger.PlatformPool}
 		}), wallet: pool, route: "routes[0]", legs: "google/flash@pool-google openai/luna@pool-openai"},
-		{name: "a seal goes first", policy: "paid_fallback: true\nmax_attempts: 2", a: ask(func(a *router.Ask) {
+		{name: "a cache does not wait for what keeps for failures", policy: "credentials: byok-only\nroutes: [{auto: {pool: [luna]}}]", a: ask(func(a *router.Ask) {
+			a.Model, a.Sticky = "auto", ledger.Choice{Model: "openai/luna", Credential: "o3", Kind: ledger.BYOK}
+		}), wallet: append([]*ledger.Credential{own("o3", "openai", ledger.UseFallback)}, all...), route: "routes[0]", legs: "openai/luna@o1 openai/luna@o2 openai/luna@o3"},
+		{name: "a cache changes no order that the org wrote", policy: "routes: [{when: {model: auto}, try: [{model: luna}, {model: flash}]}]", a: ask(func(a *router.Ask) {
+			a.Model, a.Sticky = "auto", ledger.Choice{Model: "google/flash", Credential: "pool-google", Kind: ledger.PlatformPool}
+		}), wallet: pool, route: "routes[0]", legs: "openai/luna@pool-openai google/flash@pool-google"},
+		{name: "a cache does not go before a commitment", policy: "routes: [{auto: {pool: [luna]}, prefer: commitment}]", a: ask(func(a *router.Ask) {
+			a.Model, a.Sticky = "auto", ledger.Choice{Model: "openai/luna", Credential: "o1", Kind: ledger.BYOK}
+		}), wallet: all, route: "routes[0]", legs: "openai/luna@o2 openai/luna@o1"},
+		{name: "a seal goes first among its like", a: ask(func(a *router.Ask) {
+			a.Origin = ledger.Choice{Model: "openai/luna", Credential: "o2", Kind: ledger.BYOK}
+		}), wallet: all, legs: "openai/luna@o2 openai/luna@o1"},
+		{name: "a seal goes first in a list", policy: "routes: [{try: [{model: luna}, {model: flash}, {model: opus}]}]", a: ask(func(a *router.Ask) {
+			a.Origin = ledger.Choice{Model: "anthropic/opus", Credential: "pool-anthropic", Kind: ledger.PlatformPool}
+		}), wallet: pool, route: "routes[0]", legs: "anthropic/opus@pool-anthropic openai/luna@pool-openai google/flash@pool-google"},
+		{name: "a seal is no reason to pay", policy: "paid_fallback: true\nmax_attempts: 2", a: ask(func(a *router.Ask) {
 			a.Origin = ledger.Choice{Model: "openai/luna", Credential: "pool-openai", Kind: ledger.PlatformPool}
-		}), wallet: all, legs: "openai/luna@pool-openai openai/luna@o1"},
+		}), wallet: all, legs: "openai/luna@o1 openai/luna@o2", passed: "openai/luna@pool-openai=beyond_max_attempts"},
+		{name: "a seal puts no own credential before paid ones", policy: "credentials: platform-first", a: ask(func(a *router.Ask) {
+			a.Origin = ledger.Choice{Model: "openai/luna", Credential: "o2", Kind: ledger.BYOK}
+		}), wallet: all, legs: "openai/luna@pool-openai openai/luna@o2 openai/luna@o1"},
 		{name: "a seal opens no door", a: ask(func(a *router.Ask) {
 			a.Origin = ledger.Choice{Model: "openai/luna", Credential: "pool-openai", Kind: ledger.PlatformPool}
 		}), wallet: all, legs: "openai/luna@o1 openai/luna@o2"},
@@ -193,6 +221,9 @@ func TestRoute(t *testing.T) {
 		{name: "a route of nothing", policy: "routes: [{name: r, try: [{model: nova}]}]", a: chat, wallet: all, route: "r", err: `route "r" of the org's policy has nothing that can be called: nova: unknown_model`},
 		{name: "no credential", a: chat, err: "no credential is attached that reaches luna"},
 		{name: "own ones only, and none", policy: "credentials: byok-only", a: chat, err: "the org's policy takes its own credentials only, and none is attached that reaches luna"},
+		{name: "a name that the log would not have whole", policy: `routes: [{when: {model: "x*y"}, try: [{model: luna}]}]`, a: model("x" + strings.Repeat("x", 127) + "y"), wallet: pool, route: "routes[0]", err: `model "` + strings.Repeat("x", 64) + `…" is not in the catalogue`},
+		{name: "nor that is no text", policy: "routes: [{auto: {}}]", a: model("luna\xff"), wallet: pool, route: "routes[0]", err: `model "luna\xff" is not in the catalogue`},
+		{name: "the longest name", policy: `routes: [{when: {model: "x*y"}, try: [{model: luna}]}]`, a: model("x" + strings.Repeat("x", 126) + "y"), wallet: pool, route: "routes[0]", legs: "openai/luna@pool-openai"},
 		{name: "an unknown model", a: model("nova"), wallet: all, err: `model "nova" is not in the catalogue`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -239,5 +270,31 @@ func TestRouteTellsTheNearestReason(t *testing.T) {
 				t.Errorf("%v (%s), not %s", err, passedOf(d), c.want)
 			}
 		})
+	}
+}
+
+// However many credentials there are, and models, a decision considers and records a bounded number of legs.
+func TestRouteIsBounded(t *testing.T) {
+	v := routeView(nil)
+	for i := range 2000 {
+		v.Own = append(v.Own, own(fmt.Sprint("o", i), "openai", ledger.UsePrefer))
+		v.Pool = append(v.Pool, &ledger.Credential{ID: fmt.Sprint("p", i), Org: ledger.Platform, Provider: "google", Use: ledger.UsePrefer})
+	}
+	v.Condition = func(c ledger.Choice) ledger.Condition {
+		return ledger.Condition{Model: c.Model, Credential: c.Credential, Failures: 1}
+	}
+	v.Auto = []string{"luna", "flash"}
+	for i := range 30 {
+		v.Auto = append(v.Auto, fmt.Sprint("openai/unlisted-", i))
+	}
+	for _, c := range []struct{ model, policy string }{{"luna", ""}, {"auto", ""}, {"auto", "credentials: platform-first"}, {"luna", "paid_fallback: true\nroutes: [{try: [{model: luna}, {model: flash}, {model: luna}]}]"}} {
+		v.Policy = parsePolicy(t, "max_attempts: 8\n"+c.policy)
+		conditions := 0
+		seen := v
+		seen.Condition = func(c ledger.Choice) ledger.Condition { conditions++; return v.Condition(c) }
+		d, err := router.Route(router.Ask{Endpoint: router.EndpointChat, Model: c.model, Field: "model"}, seen)
+		if err != nil || len(d.Legs) != 8 || len(d.Scores) > 64 || len(d.Conditions) > 64 || len(d.Passed) > 64 || conditions > 64 {
+			t.Errorf("%s, %s: %d legs, %d scores, %d conditions of %d, %d passed over, %v", c.model, c.policy, len(d.Legs), len(d.Scores), len(d.Conditions), conditions, len(d.Passed), err)
+		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"hash/fnv"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -157,7 +156,7 @@ func (r *run) admit(leg Leg) error {
 	demand := demandOf(q, leg, r.past.size(leg.choice()))
 	if !r.admitted {
 		e, err := r.once(ledger.Admit{Who: r.task.By, Org: r.task.Org, Key: r.task.Key, Request: r.task.ID,
-			Lane: r.decision.Lane, Dialect: q.Dialect, Asked: r.asked(), Streamed: q.Stream, Inputs: r.inputs, Demand: demand})
+			Lane: r.decision.Lane, Dialect: q.Dialect, Asked: q.Model, Streamed: q.Stream, Inputs: r.inputs, Demand: demand})
 		if err != nil {
 			return err
 		}
@@ -170,12 +169,6 @@ func (r *run) admit(leg Leg) error {
 	}
 	r.leg = rec.Records[len(rec.Records)-1].Event.(*ledger.RequestExtended).Leg
 	return nil
-}
-
-// asked is the model as the caller named it, cut to what the log takes.
-func (r *run) asked() string {
-	name := r.task.Request.Model
-	return strings.ToValidUTF8(name[:min(len(name), 128)], "")
 }
 
 // refused decides what a leg that the ledger would not admit means: the end, or a leg passed over.

@@ -347,7 +347,7 @@ func randomPolicy(t *testing.T, r *rand.Rand) []byte {
 		case does < 2:
 			b.WriteString("    try:\n")
 			for range 1 + r.IntN(3) {
-				fmt.Fprintf(&b, "      - {model: %s%s}\n", pick(r, "openai/gpt-6-luna", "big", "google/gemini-2.5-pro", "openai/gpt-new"), pick(r, "", ", credential: byok", ", credential: platform"))
+				fmt.Fprintf(&b, "      - {model: %s%s}\n", pick(r, "openai/gpt-6-luna", "big", "google/gemini-2.5-pro", "openai/gpt-new"), pick(r, "", ", credential: byok", ", credential: platform", ", credential: byok/gone"))
 			}
 		case does < 4:
 			fmt.Fprintf(&b, "    auto: {goal: %s%s}\n", pick(r, "cost", "latency", "balanced", "reliability"), pick(r, "", ", pool: [openai/gpt-6-luna, google/gemini-2.5-pro, anthropic/claude-haiku-5-5]"))
