@@ -124,6 +124,9 @@ func (d *Draft) fold(r *Record, ps []Posting) {
 	r.Event.evolve(d, r)
 }
 
+// Org gives an org as the draft has it, nil if there is none.
+func (d *Draft) Org(id string) *Org { return d.org(id) }
+
 func (d *Draft) balance(a Account, u Unit) int64 {
 	n, _ := d.balances.get(balanceKey{a, u})
 	return n

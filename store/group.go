@@ -84,6 +84,9 @@ func (g *group) one(o *order) (ledger.Receipt, error) {
 		if err := g.log.free(l); err != nil {
 			return ledger.Receipt{}, err
 		}
+		if err := ofErased(g.draft, l); err != nil {
+			return ledger.Receipt{}, err
+		}
 	}
 	var recs []ledger.Record
 	if o.command != nil {
@@ -101,6 +104,9 @@ func (g *group) one(o *order) (ledger.Receipt, error) {
 				return ledger.Receipt{}, err
 			}
 		}
+	}
+	if err := g.log.erase(recs); err != nil {
+		return ledger.Receipt{}, err
 	}
 	if err := g.log.jot(o.note); err != nil {
 		return ledger.Receipt{}, err

@@ -50,6 +50,32 @@ func (l *journal) label(ls []Label) error {
 	return nil
 }
 
+// ofErased refuses a name for what belongs to an org that is erased: it would stay for ever.
+func ofErased(d *ledger.Draft, b Label) error {
+	org := b.Scope
+	if b.Kind == "org" {
+		org = b.ID
+	}
+	if b.Name == "" || d.Org(org) == nil || d.Org(org).Erased == 0 {
+		return nil
+	}
+	return &ledger.Error{Code: ledger.CodeConflict, Message: fmt.Sprintf("org %s is erased: nothing of it gets a name", org)}
+}
+
+// erase takes what the log must not hold of an org along with it, in the transaction of the event that erases it.
+func (l *journal) erase(recs []ledger.Record) error {
+	for i := range recs {
+		if _, ok := recs[i].Event.(*ledger.OrgErased); !ok {
+			continue
+		}
+		org := recs[i].Stream
+		if err := errors.Join(l.dropLabels.exec(org), l.dropNotes.exec(org)); err != nil {
+			return fmt.Errorf("erasing the names and notes of %s: %w", org, err)
+		}
+	}
+	return nil
+}
+
 // Label gives the label of a thing; one without a name has none.
 func (r *Reader) Label(ctx context.Context, kind, id string) (Label, error) {
 	l := Label{Kind: kind, ID: id}

@@ -29,6 +29,7 @@ type journal struct {
 	cause, addCause, records                        *stmt
 	nameTaken, setLabel, dropLabel, setNode         *stmt
 	setNote, countNotes, dropNotes                  *stmt
+	dropLabels                                      *stmt
 }
 
 const recordColumnsOf = `position, stream, version, id, type, schema, at, actor, cause, data`
@@ -67,6 +68,7 @@ func openLog(dsn string, replicated bool, disk Disk) (*journal, error) {
 		&l.setNote:    `INSERT OR REPLACE INTO notes (request, org, note) VALUES (?, ?, ?)`,
 		&l.countNotes: `SELECT count(*) FROM notes WHERE org = ?`,
 		&l.dropNotes:  `DELETE FROM notes WHERE org = ?`,
+		&l.dropLabels: `DELETE FROM labels WHERE scope = ?1 OR kind = 'org' AND id = ?1`,
 	} {
 		if *into, err = c.keep(query); err != nil {
 			c.Close()

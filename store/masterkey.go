@@ -10,15 +10,21 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 )
 
 // MasterKey wraps the vault's data keys. It lives in a file outside the data folder, so that neither a copy of the folder
 // nor a replica opens without it.
+//
+// While one takes the place of another, both are needed: the vault has data keys that either wraps, and what a replica or a
+// backup has is under the former one alone. That one stands beside the file, in FILE.old.
 type MasterKey struct {
-	key Secret // its bytes
+	key    Secret // its bytes
+	former Secret // likewise, of the key that it has replaced; none: nobody knows of one
 }
+
+// formerSuffix is what the file of a key is called once another key has its name.
+const formerSuffix = ".old"
 
 const masterKeySize = 32 // bytes: AES-256
 
@@ -26,18 +32,15 @@ const masterKeySize = 32 // bytes: AES-256
 func CreateMasterKey(path string) (MasterKey, error) {
 	key := make([]byte, masterKeySize)
 	rand.Read(key) // never fails: see crypto/rand
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	m := MasterKey{key: NewSecret(string(key))}
+	err := writeMasterKey(path, m)
 	if errors.Is(err, fs.ErrExist) {
 		return MasterKey{}, fmt.Errorf("there is a master key at %s already, and it may be the only one that opens a vault: it is not replaced", path)
 	}
 	if err != nil {
-		return MasterKey{}, fmt.Errorf("making the master key: %w", err)
+		return MasterKey{}, err
 	}
-	_, err = f.WriteString(base64.StdEncoding.EncodeToString(key) + "\n")
-	if err := errors.Join(err, f.Sync(), f.Close(), syncFolder(filepath.Dir(path))); err != nil {
-		return MasterKey{}, errors.Join(fmt.Errorf("writing the master key: %w", err), os.Remove(path))
-	}
-	return MasterKey{NewSecret(string(key))}, nil
+	return m, nil
 }
 
 // syncFolder makes the names in a folder as durable as the files.
@@ -49,9 +52,27 @@ func syncFolder(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// ReadMasterKey reads the file of a key, whose 32 bytes stand in base64 or hexadecimal. It refuses one that others on the
-// machine can read.
+// ReadMasterKey reads the file of a key, whose 32 bytes stand in base64 or hexadecimal, and beside it the one of the key that
+// it has replaced, if that is there. It refuses one that others on the machine can read.
 func ReadMasterKey(path string) (MasterKey, error) {
+	m, err := readMasterKey(path)
+	if err != nil {
+		return m, err
+	}
+	if _, err := os.Lstat(path + formerSuffix); errors.Is(err, fs.ErrNotExist) {
+		return m, nil
+	}
+	former, err := readMasterKey(path + formerSuffix)
+	if err != nil {
+		return MasterKey{}, err
+	}
+	if former.ID() != m.ID() {
+		m.former = former.key
+	}
+	return m, nil
+}
+
+func readMasterKey(path string) (MasterKey, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return MasterKey{}, fmt.Errorf("there is no master key at %s: waybill init makes one for a new node; without its own, a vault cannot be opened", path)
@@ -79,7 +100,7 @@ func ReadMasterKey(path string) (MasterKey, error) {
 	if err != nil {
 		return MasterKey{}, fmt.Errorf("the master key %s %w", path, err)
 	}
-	return MasterKey{NewSecret(string(key))}, nil
+	return MasterKey{key: NewSecret(string(key))}, nil
 }
 
 // decodeKey never says in its errors what it read.
@@ -101,8 +122,11 @@ func decodeKey(text string) ([]byte, error) {
 	return raw, nil
 }
 
-// id names the key without telling it: which master key wraps a data key is written beside it.
-func (m MasterKey) id() string {
+// Former is the key that this one has replaced, and whether its file is there.
+func (m MasterKey) Former() (MasterKey, bool) { return MasterKey{key: m.former}, m.former.value != nil }
+
+// ID names the key without telling it: which master key wraps a data key is written beside it.
+func (m MasterKey) ID() string {
 	sum := sha256.Sum256([]byte("waybill master key id\n" + m.key.Reveal()))
 	return hex.EncodeToString(sum[:8])
 }

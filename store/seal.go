@@ -5,6 +5,7 @@ import (
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strconv"
 )
@@ -16,6 +17,7 @@ const (
 	sealedCheck    = "waybill vault check"
 	sealedDataKey  = "waybill data key"
 	sealedProvider = "waybill provider secret"
+	sealedRotation = "waybill vault rotation"
 )
 
 // sealer is AES-256-GCM with a random nonce of 96 bits in front. A key seals far fewer than the 2^32 values that this
@@ -46,28 +48,99 @@ type dataKey struct {
 	sealer
 }
 
+// errOtherKey is a data key under a master key that is not at hand.
+var errOtherKey = errors.New("master key")
+
+// ring is the master keys by their ids: the one that wraps, and while it takes another's place that one too.
+type ring struct {
+	current string
+	sealers map[string]sealer
+}
+
+func newRing(m MasterKey) (*ring, error) {
+	r := &ring{current: m.ID(), sealers: map[string]sealer{}}
+	for _, k := range []MasterKey{m, {key: m.former}} {
+		if k.key.value == nil {
+			continue
+		}
+		s, err := newSealer([]byte(k.key.Reveal()))
+		if err != nil {
+			return nil, err
+		}
+		r.sealers[k.ID()] = s
+	}
+	return r, nil
+}
+
+// alone is the present key without the one before it.
+func (r *ring) alone() *ring {
+	return &ring{r.current, map[string]sealer{r.current: r.sealers[r.current]}}
+}
+
+// ids names the keys, for people.
+func (r *ring) ids() string {
+	s := "key " + r.current
+	for id := range r.sealers {
+		if id != r.current {
+			s += ", and the one before it key " + id
+		}
+	}
+	return s
+}
+
+// check opens the check value of a vault.
+func (r *ring) check(master string, sealed []byte) error {
+	s, ok := r.sealers[master]
+	if ok {
+		if _, err := s.open(sealed, placeOfCheck(master)); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("the master key does not open it: it was sealed under key %s, and this is %s", master, r.ids())
+}
+
 // newDataKey makes a key for an org and wraps it.
-func newDataKey(master sealer, masterID, org string) (k dataKey, wrapped []byte, err error) {
+func (r *ring) newDataKey(org string) (k dataKey, wrapped []byte, err error) {
 	var key [32]byte
 	rand.Read(key[:])
 	k.id = rand.Text()
 	if k.sealer, err = newSealer(key[:]); err != nil {
 		return dataKey{}, nil, err
 	}
-	return k, master.seal(key[:], placeOfDataKey(masterID, org, k.id)), nil
+	return k, r.wrap(key[:], org, k.id), nil
 }
 
-// unwrap opens a data key.
-func unwrap(master sealer, masterID, org, id string, wrapped []byte) (dataKey, error) {
-	key, err := master.open(wrapped, placeOfDataKey(masterID, org, id))
+func (r *ring) wrap(key []byte, org, id string) []byte {
+	return r.sealers[r.current].seal(key, placeOfDataKey(r.current, org, id))
+}
+
+// unwrap opens a data key that a master key has wrapped.
+func (r *ring) unwrap(master, org, id string, wrapped []byte) (dataKey, error) {
+	key, err := r.key(master, org, id, wrapped)
 	if err != nil {
-		return dataKey{}, fmt.Errorf("data key %s of %s does not open: %w", id, org, err)
+		return dataKey{}, err
 	}
 	s, err := newSealer(key)
 	return dataKey{id, s}, err
 }
 
+// key gives the bytes of a data key.
+func (r *ring) key(master, org, id string, wrapped []byte) ([]byte, error) {
+	s, ok := r.sealers[master]
+	if !ok {
+		return nil, fmt.Errorf("data key %s of %s is under %w %s, and this is %s: that one's file belongs beside this one's, as FILE%s",
+			id, org, errOtherKey, master, r.ids(), formerSuffix)
+	}
+	key, err := s.open(wrapped, placeOfDataKey(master, org, id))
+	if err != nil {
+		return nil, fmt.Errorf("data key %s of %s does not open: %w", id, org, err)
+	}
+	return key, nil
+}
+
 func placeOfCheck(masterID string) []byte { return place(sealedCheck, masterID) }
+
+func placeOfRotation(masterID string) []byte { return place(sealedRotation, masterID) }
 
 func placeOfDataKey(masterID, org, id string) []byte { return place(sealedDataKey, org, id, masterID) }
 

@@ -96,7 +96,7 @@ func TestMasterKeyFile(t *testing.T) {
 	if err != nil || read.key.Reveal() != made.key.Reveal() {
 		t.Errorf("read another key: %v", err)
 	}
-	if other := newKey(t); other.key.Reveal() == made.key.Reveal() || other.id() == made.id() {
+	if other := newKey(t); other.key.Reveal() == made.key.Reveal() || other.ID() == made.ID() {
 		t.Error("two keys are the same")
 	}
 	raw := []byte(made.key.Reveal())

@@ -54,6 +54,76 @@ func (v *Vault) Reconcile(ctx context.Context, live func(id string) bool, known 
 	return len(gone), v.delete(ctx, gone)
 }
 
+// EraseOrg destroys all that the vault has of an org, after the event that erased it, and gives the number of its secrets. With the
+// org's data keys go their copies everywhere: what a replica still has of the secrets does not open any more once it has
+// forgotten those keys too.
+func (v *Vault) EraseOrg(ctx context.Context, org string) (secrets int64, err error) {
+	if secrets, err = v.eraseOrg(ctx, org); err != nil {
+		return 0, fmt.Errorf("erasing what the vault has of %s: %w", org, err)
+	}
+	return secrets, nil
+}
+
+func (v *Vault) eraseOrg(ctx context.Context, org string) (secrets int64, err error) {
+	defer v.forgetAll(func(n secretName) bool { return n.org == org })
+	tx, err := v.db.BeginTx(ctx, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer tx.Rollback()
+	gone, err := tx.ExecContext(ctx, `DELETE FROM secrets WHERE org = ?`, org)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM data_keys WHERE org = ?`, org); err != nil {
+		return 0, err
+	}
+	if err := tx.Commit(); err != nil {
+		return 0, err
+	}
+	if secrets, err = gone.RowsAffected(); err != nil {
+		return 0, err
+	}
+	return secrets, v.flush(ctx)
+}
+
+// EraseOrgs makes good what a crash, or a vault restored to an earlier point than the log, left undone: it destroys what there is
+// of orgs that are erased, and gives the number of those.
+func (v *Vault) EraseOrgs(ctx context.Context, erased func(org string) bool) (int, error) {
+	orgs, err := v.orgs(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("reading the vault: %w", err)
+	}
+	n := 0
+	for _, org := range orgs {
+		if !erased(org) {
+			continue
+		}
+		if _, err := v.EraseOrg(ctx, org); err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// orgs gives the orgs of which the vault has anything.
+func (v *Vault) orgs(ctx context.Context) (orgs []string, err error) {
+	rows, err := v.db.QueryContext(ctx, `SELECT org FROM secrets UNION SELECT org FROM data_keys`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var org string
+		if err := rows.Scan(&org); err != nil {
+			return nil, err
+		}
+		orgs = append(orgs, org)
+	}
+	return orgs, rows.Err()
+}
+
 func (v *Vault) names(ctx context.Context) ([]secretName, error) {
 	rows, err := v.db.QueryContext(ctx, `SELECT org, id FROM secrets ORDER BY org, id`)
 	if err != nil {

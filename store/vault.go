@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"waybill/migrations"
@@ -20,12 +22,13 @@ import (
 // event then; who detaches appends the event first and deletes here then. A crash between the two leaves a secret that the
 // log does not know, or a detached one, which Reconcile deletes.
 type Vault struct {
-	path   string
-	db     *sql.DB // one connection: secrets are written rarely and read once
-	master sealer
-	id     string // of the master key
-	now    func() time.Time
-	by     *Replication // owns the file's checkpoints; nil: the vault makes its own
+	path string
+	db   *sql.DB              // one connection: secrets are written rarely and read once
+	ring atomic.Pointer[ring] // the master keys
+	now  func() time.Time
+	by   *Replication // owns the file's checkpoints; nil: the vault makes its own
+
+	rotating sync.Mutex // held while one master key, or all data keys, take the place of others
 
 	mu     sync.Mutex
 	opened map[secretName]openedSecret
@@ -62,7 +65,7 @@ func OpenVault(ctx context.Context, dir string, master MasterKey) (*Vault, error
 	} else if !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("making the vault: %w", err)
 	}
-	wrapper, err := newSealer([]byte(master.key.Reveal()))
+	keys, err := newRing(master)
 	if err != nil {
 		return nil, err
 	}
@@ -71,10 +74,18 @@ func OpenVault(ctx context.Context, dir string, master MasterKey) (*Vault, error
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
 	db.SetMaxOpenConns(1)
-	v := &Vault{path: path, db: db, master: wrapper, id: master.id(), now: time.Now, opened: map[secretName]openedSecret{}}
+	v := &Vault{path: path, db: db, now: time.Now, opened: map[secretName]openedSecret{}}
+	v.ring.Store(keys)
 	err = migrate(ctx, db, migrations.Vault)
 	if err == nil {
 		err = v.check(ctx)
+	}
+	if err == nil {
+		// The former key opens nothing any more once a rotation has ended: what somebody may have sealed under it since, neither.
+		var under bool
+		if under, err = v.underWay(ctx); err == nil && !under {
+			v.ring.Store(keys.alone())
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("opening %s: %w", path, err), db.Close())
@@ -88,13 +99,14 @@ func (v *Vault) ReplicatedBy(r *Replication) { v.by = r }
 
 // check finds out whether this is the vault's master key, or makes it so in a new vault.
 func (v *Vault) check(ctx context.Context) error {
+	keys := v.ring.Load()
 	var master string
 	var sealed []byte
 	err := v.db.QueryRowContext(ctx, `SELECT master, sealed FROM vault WHERE name = 'check'`).Scan(&master, &sealed)
 	if errors.Is(err, sql.ErrNoRows) {
 		// In one statement, so that a vault that has lost its check but holds data keys gets no second master key.
 		res, err := v.db.ExecContext(ctx, `INSERT INTO vault (name, master, sealed) SELECT 'check', ?, ?
-			WHERE NOT EXISTS (SELECT 1 FROM data_keys)`, v.id, v.master.seal(nil, placeOfCheck(v.id)))
+			WHERE NOT EXISTS (SELECT 1 FROM data_keys)`, keys.current, keys.sealers[keys.current].seal(nil, placeOfCheck(keys.current)))
 		if err != nil {
 			return err
 		}
@@ -106,8 +118,8 @@ func (v *Vault) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := v.master.open(sealed, placeOfCheck(v.id)); err != nil {
-		return fmt.Errorf("the master key does not open it: it was sealed under key %s, and this is key %s", master, v.id)
+	if err := keys.check(master, sealed); err != nil {
+		return err
 	}
 	return nil
 }
@@ -161,17 +173,23 @@ func (v *Vault) dataKey(ctx context.Context, tx *sql.Tx, org string) (dataKey, e
 	err := tx.QueryRowContext(ctx, `SELECT id, master, wrapped FROM data_keys WHERE org = ? ORDER BY created DESC, id DESC LIMIT 1`,
 		org).Scan(&id, &master, &wrapped)
 	if err == nil {
-		return unwrap(v.master, master, org, id, wrapped)
+		return v.ring.Load().unwrap(master, org, id, wrapped)
 	}
 	if !errors.Is(err, sql.ErrNoRows) {
 		return dataKey{}, err
 	}
-	key, wrapped, err := newDataKey(v.master, v.id, org)
+	return v.newDataKey(ctx, tx, org)
+}
+
+// newDataKey makes the newest key of an org, whatever the clock says.
+func (v *Vault) newDataKey(ctx context.Context, tx *sql.Tx, org string) (dataKey, error) {
+	keys := v.ring.Load()
+	key, wrapped, err := keys.newDataKey(org)
 	if err != nil {
 		return dataKey{}, err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO data_keys (id, org, master, wrapped, created) VALUES (?, ?, ?, ?, ?)`,
-		key.id, org, v.id, wrapped, v.now().UnixNano())
+	_, err = tx.ExecContext(ctx, `INSERT INTO data_keys (id, org, master, wrapped, created)
+		SELECT ?, ?, ?, ?, max(?, coalesce(max(created) + 1, 0)) FROM data_keys`, key.id, org, keys.current, wrapped, v.now().UnixNano())
 	return key, err
 }
 
@@ -186,6 +204,9 @@ func (v *Vault) Get(ctx context.Context, org, id string) (Secret, error) {
 		return o.secret, nil
 	}
 	s, err := v.open(ctx, org, id)
+	if errors.Is(err, errOtherKey) {
+		s, err = v.open(ctx, org, id) // it was read before the end of a rotation, and the key was looked for after it
+	}
 	if err != nil {
 		return Secret{}, fmt.Errorf("the secret of %s of %s: %w", id, org, err)
 	}
@@ -216,7 +237,12 @@ func (v *Vault) open(ctx context.Context, org, id string) (Secret, error) {
 	if err != nil {
 		return Secret{}, err
 	}
-	key, err := unwrap(v.master, master, org, keyID, wrapped)
+	return v.opens(org, id, version, keyID, sealed, master, wrapped)
+}
+
+// opens opens a secret by what its row and that of its data key have.
+func (v *Vault) opens(org, id string, version int64, keyID string, sealed []byte, master string, wrapped []byte) (Secret, error) {
+	key, err := v.ring.Load().unwrap(master, org, keyID, wrapped)
 	if err != nil {
 		return Secret{}, err
 	}
@@ -229,10 +255,14 @@ func (v *Vault) open(ctx context.Context, org, id string) (Secret, error) {
 
 // forget drops an opened secret from memory.
 func (v *Vault) forget(org, id string) {
+	v.forgetAll(func(n secretName) bool { return n == secretName{org, id} })
+}
+
+func (v *Vault) forgetAll(these func(secretName) bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.writes++
-	delete(v.opened, secretName{org, id})
+	maps.DeleteFunc(v.opened, func(n secretName, _ openedSecret) bool { return these(n) })
 }
 
 // Close closes the file and forgets what was opened.

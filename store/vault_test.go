@@ -117,7 +117,7 @@ func TestVaultWrongMasterKey(t *testing.T) {
 	v.Close()
 	other := newKey(t)
 	_, err := OpenVault(t.Context(), dir, other)
-	if err == nil || !strings.Contains(err.Error(), key.id()) || !strings.Contains(err.Error(), other.id()) {
+	if err == nil || !strings.Contains(err.Error(), key.ID()) || !strings.Contains(err.Error(), other.ID()) {
 		t.Errorf("got %v, want both key ids", err)
 	}
 	if _, err := OpenVault(t.Context(), dir, MasterKey{}); err == nil {
@@ -167,11 +167,11 @@ func TestVaultMovedValuesDoNotOpen(t *testing.T) {
 	put(t, v, "acme", "c2", "sk-one") // the same secret: not told apart by what it says
 	put(t, v, "other", "c1", "sk-one")
 	// A second data key of the same org.
-	key, wrapped, err := newDataKey(v.master, v.id, "acme")
+	key, wrapped, err := v.ring.Load().newDataKey("acme")
 	if err != nil {
 		t.Fatal(err)
 	}
-	change(t, v.db, `INSERT INTO data_keys (id, org, master, wrapped, created) VALUES (?, 'acme', ?, ?, ?)`, key.id, v.id, wrapped, time.Now().UnixNano())
+	change(t, v.db, `INSERT INTO data_keys (id, org, master, wrapped, created) VALUES (?, 'acme', ?, ?, ?)`, key.id, v.ring.Load().current, wrapped, time.Now().UnixNano())
 	put(t, v, "acme", "c3", "sk-one")
 
 	places := []blob{{"vault", "sealed", "name = 'check'"}}
