@@ -1,12 +1,14 @@
 package http
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 
 	"waybill/ledger"
+	"waybill/router"
 )
 
 // model is a row of the catalogue, as the control API shows it.
@@ -33,6 +35,10 @@ type newModel struct {
 	Features   []string `json:"features"`
 }
 
+type newModels struct {
+	Models []newModel `json:"models"`
+}
+
 // price is a dated row of rates, in dollars for a million tokens.
 type price struct {
 	ID           string           `json:"id"`
@@ -57,6 +63,10 @@ type tier struct {
 
 type prices struct {
 	Prices []price `json:"prices"`
+}
+
+type newPrices struct {
+	Prices []newPrice `json:"prices"`
 }
 
 type newPrice struct {
@@ -98,9 +108,11 @@ func catalogueRoutes() []route {
 	return []route{
 		endpoint(http.MethodGet, "/api/v1/models", "The catalogue of models", known, listCatalogue),
 		create("/api/v1/models", "Publish a model, or a new description of one", operator, publishModel),
+		create("/api/v1/models/batch", "Publish several models, all or none", operator, publishModels),
 		endpoint(http.MethodDelete, "/api/v1/models/{model:.+}", "Take a model out of use", operator, retireModel),
 		endpoint(http.MethodGet, "/api/v1/prices", "The price rows", known, listPrices),
 		create("/api/v1/prices", "Publish a price row", operator, publishPrice),
+		create("/api/v1/prices/batch", "Publish several price rows, all or none", operator, publishPrices),
 		endpoint(http.MethodDelete, "/api/v1/prices/{id:.+}", "Withdraw a price row, also one that has not started", operator, withdrawPrice),
 	}
 }
@@ -127,22 +139,59 @@ func listCatalogue(c *call, _ nothing) (models, error) {
 var features = []string{ledger.FeatureChat, ledger.FeatureEmbedding, ledger.FeatureReasoning, ledger.FeatureSampling, ledger.FeatureImages, ledger.FeatureDocuments, ledger.FeatureTools,
 	ledger.FeatureStructured, ledger.FeaturePrefill, ledger.FeatureMaxTokens, ledger.FeatureBudget, ledger.FeatureAutoTools, ledger.FeatureResponsesTools}
 
-// publishModel takes no feature and no provider that is not known: a misspelt one would show only in calls that fail.
-func publishModel(c *call, in newModel) (model, error) {
+// model takes no feature and no provider that is not known: a misspelt one would show only in calls that fail.
+func (c *call) model(in newModel) (m ledger.Model, err error) {
 	if !slices.Contains(c.s.o.Providers, in.Provider) {
-		return model{}, invalid("provider", "must be one of "+strings.Join(c.s.o.Providers, ", "))
+		return m, invalid("provider", "must be one of "+strings.Join(c.s.o.Providers, ", "))
 	}
 	for i, f := range in.Features {
 		if !slices.Contains(features, f) {
-			return model{}, invalid(fmt.Sprintf("features[%d]", i), fmt.Sprintf("is %q, and must be one of %s", f, strings.Join(features, ", ")))
+			return m, invalid(fmt.Sprintf("features[%d]", i), fmt.Sprintf("is %q, and must be one of %s", f, strings.Join(features, ", ")))
 		}
 	}
 	if !slices.Contains(in.Features, ledger.FeatureChat) && !slices.Contains(in.Features, ledger.FeatureEmbedding) {
-		return model{}, invalid("features", "must have chat or embedding: else there is nothing to call the model for")
+		return m, invalid("features", "must have chat or embedding: else there is nothing to call the model for")
 	}
-	name := in.Provider + "/" + in.UpstreamID
-	m := ledger.Model{Name: name, Provider: in.Provider, ID: in.UpstreamID, Context: in.Context, MaxOutput: in.MaxOutput, Features: in.Features}
-	return c.changeModel(name, ledger.PublishModel{Who: c.by, Model: m})
+	return ledger.Model{Name: in.Provider + "/" + in.UpstreamID, Provider: in.Provider, ID: in.UpstreamID, Context: in.Context, MaxOutput: in.MaxOutput, Features: in.Features}, nil
+}
+
+func publishModel(c *call, in newModel) (model, error) {
+	m, err := c.model(in)
+	if err != nil {
+		return model{}, err
+	}
+	return c.changeModel(m.Name, ledger.PublishModel{Who: c.by, Model: m})
+}
+
+func publishModels(c *call, in newModels) (out models, err error) {
+	cmd := ledger.PublishModels{Who: c.by}
+	if cmd.Models, err = each("models", in.Models, c.model); err != nil {
+		return out, err
+	}
+	if _, err := c.s.o.Books.Execute(c, cmd); err != nil {
+		return out, err
+	}
+	c.s.o.Books.View(func(st *ledger.State) {
+		for _, m := range cmd.Models {
+			out.Models = append(out.Models, c.modelRow(st, st.Model(m.Name)))
+		}
+	})
+	return out, nil
+}
+
+// each reads the rows of a list. What is wrong with one is told by its place in the list.
+func each[In, Out any](list string, rows []In, read func(In) (Out, error)) (all []Out, err error) {
+	for i, row := range rows {
+		out, err := read(row)
+		if f, ok := errors.AsType[*router.FieldError](err); ok {
+			return nil, invalid(fmt.Sprintf("%s[%d].%s", list, i, f.Field), f.Reason)
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, out)
+	}
+	return all, nil
 }
 
 func retireModel(c *call, _ nothing) (model, error) {
@@ -192,7 +241,7 @@ func (c *call) priceOf(id string) (price, error) {
 
 func listPrices(c *call, _ nothing) (prices, error) { return prices{Prices: c.allPrices()}, nil }
 
-func publishPrice(c *call, in newPrice) (price, error) {
+func (c *call) price(in newPrice) (ledger.Price, error) {
 	p := ledger.Price{ID: in.ID, Model: in.Model, From: ledger.Instant(in.From), To: ledger.Instant(in.To), ServiceTiers: in.ServiceTiers}
 	if p.ID == "" {
 		p.ID = "price_" + c.s.o.NewID()
@@ -203,15 +252,48 @@ func publishPrice(c *call, in newPrice) (price, error) {
 	for i, t := range in.Tiers {
 		tier, err := t.tier(i)
 		if err != nil {
-			return price{}, err
+			return p, err
 		}
 		p.Tiers = append(p.Tiers, tier)
 	}
-	rec, err := c.s.o.Books.Execute(c, ledger.PublishPrice{Who: c.by, Price: p})
+	return p, nil
+}
+
+func publishPrice(c *call, in newPrice) (price, error) {
+	p, err := c.price(in)
 	if err != nil {
 		return price{}, err
 	}
-	return c.priceOf(rec.Records[len(rec.Records)-1].Event.(*ledger.PricePublished).ID)
+	rows, err := c.published(ledger.PublishPrice{Who: c.by, Price: p})
+	if err != nil {
+		return price{}, err
+	}
+	return rows[0], nil
+}
+
+func publishPrices(c *call, in newPrices) (out prices, err error) {
+	cmd := ledger.PublishPrices{Who: c.by}
+	if cmd.Prices, err = each("prices", in.Prices, c.price); err != nil {
+		return out, err
+	}
+	out.Prices, err = c.published(cmd)
+	return out, err
+}
+
+// published publishes price rows, and shows them as they were published first if that is a repetition.
+func (c *call) published(cmd ledger.Command) (rows []price, err error) {
+	rec, err := c.s.o.Books.Execute(c, cmd)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rec.Records {
+		row, err := c.priceOf(r.Event.(*ledger.PricePublished).ID)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
 }
 
 func withdrawPrice(c *call, _ nothing) (price, error) {

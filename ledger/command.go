@@ -1,6 +1,9 @@
 package ledger
 
-import "strings"
+import (
+	"errors"
+	"strings"
+)
 
 // Command asks for something to happen. Deciding it reads the draft and changes nothing.
 type Command interface {
@@ -103,4 +106,22 @@ func (r Receipt) Position() uint64 {
 		return 0
 	}
 	return r.Records[len(r.Records)-1].Position
+}
+
+// decideAll decides the rows of a list: the events of all, or the refusal of the first that is refused, with its place.
+func decideAll[T any](list string, rows []T, decide func(i int, row T) ([]Event, error)) (all []Event, err error) {
+	if len(rows) == 0 {
+		return nil, refuse(CodeInvalid, "%s: is empty", list)
+	}
+	for i, row := range rows {
+		events, err := decide(i, row)
+		if e, ok := errors.AsType[*Error](err); ok {
+			return nil, refuse(e.Code, "%s[%d]: %s", list, i, e.Message)
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, events...)
+	}
+	return all, nil
 }

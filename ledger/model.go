@@ -62,6 +62,12 @@ type PublishModel struct {
 	Model
 }
 
+// PublishModels is PublishModel of several, or of none if one is refused.
+type PublishModels struct {
+	Who    By
+	Models []Model
+}
+
 // RetireModel takes a model out of use.
 type RetireModel struct {
 	Who   By
@@ -89,6 +95,13 @@ func (c PublishModel) decide(*Draft, Instant) ([]Event, error) {
 	m := c.Model
 	m.Retired = false
 	return []Event{&ModelPublished{m}}, nil
+}
+
+func (c PublishModels) Stream() string { return Platform }
+func (c PublishModels) By() By         { return c.Who }
+func (c PublishModels) Once() []Cause  { return c.Who.once(Platform) }
+func (c PublishModels) decide(d *Draft, at Instant) ([]Event, error) {
+	return decideAll("models", c.Models, func(_ int, m Model) ([]Event, error) { return PublishModel{c.Who, m}.decide(d, at) })
 }
 
 func (c RetireModel) Stream() string { return Platform }

@@ -165,6 +165,12 @@ type PublishPrice struct {
 	Price
 }
 
+// PublishPrices adds several rows, or none of them if one is refused.
+type PublishPrices struct {
+	Who    By
+	Prices []Price
+}
+
 // WithdrawPrice takes a row out of force, also one that has not started.
 type WithdrawPrice struct {
 	Who   By
@@ -195,6 +201,20 @@ func (c PublishPrice) decide(d *Draft, _ Instant) ([]Event, error) {
 	p := c.Price
 	p.Withdrawn, p.Position = false, 0
 	return []Event{&PricePublished{p}}, nil
+}
+
+func (c PublishPrices) Stream() string { return Platform }
+func (c PublishPrices) By() By         { return c.Who }
+func (c PublishPrices) Once() []Cause  { return c.Who.once(Platform) }
+func (c PublishPrices) decide(d *Draft, at Instant) ([]Event, error) {
+	place := map[string]int{}
+	return decideAll("prices", c.Prices, func(i int, p Price) ([]Event, error) {
+		if first, ok := place[p.ID]; ok {
+			return nil, refuse(CodeConflict, "price %s is prices[%d] already", p.ID, first)
+		}
+		place[p.ID] = i
+		return PublishPrice{c.Who, p}.decide(d, at)
+	})
 }
 
 func (c WithdrawPrice) Stream() string { return Platform }

@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	wbhttp "waybill/http"
 )
 
 // priceView is a price row as the control API shows it.
@@ -62,7 +65,7 @@ var pricePublish = command{
         - {above: 0, input: 0.25, cache_read: 0.025, cache_write: 0.3125, cache_write_long: 0.5, output: 1.25}
       service_tiers: {flex: 5000}       # of the rates, in hundredths of a percent; may be left out
 
-A row takes the place of those of its model that started earlier, from its first instant to its last. Rows are never edited:
+All rows are published, or none if one is refused. A row takes the place of those of its model that started earlier, from its first instant to its last. Rows are never edited:
 what was billed stays as it was.`,
 	example: []string{"waybill price publish december.yml", "waybill price publish - < december.json"},
 	setup: func(f *flags) action {
@@ -116,28 +119,28 @@ var priceWithdraw = command{
 	},
 }
 
-// publish sends rows one after the other. Where one is refused, its place is told, and which before it stand.
+// publish publishes the rows of a file, all or none. Where one is refused, its place is told.
 func publish[T any](ctx context.Context, a *api, path, list string, rows []fileRow[T], several bool) (json.RawMessage, error) {
-	var done []string
-	var answers []json.RawMessage
-	for _, r := range rows {
-		answer, err := a.call(ctx, "POST", path, r.value)
-		var v struct{ ID string }
-		if err == nil {
-			err = json.Unmarshal(answer, &v)
-		}
-		if err != nil {
-			if len(done) > 0 {
-				err = fmt.Errorf("%w; published before it, and to be left out of the next try: %s", err, strings.Join(done, ", "))
-			}
-			return nil, fmt.Errorf("%s: %w", r.place, err)
-		}
-		done, answers = append(done, v.ID), append(answers, answer)
-	}
 	if !several {
-		return answers[0], nil
+		answer, err := a.call(ctx, "POST", path, rows[0].value)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", rows[0].place, err)
+		}
+		return answer, err
 	}
-	return json.Marshal(map[string]any{list: answers})
+	values := make([]T, len(rows))
+	for i, r := range rows {
+		values[i] = r.value
+	}
+	answer, err := a.call(ctx, "POST", path+"/batch", map[string]any{list: values})
+	if p, ok := errors.AsType[*wbhttp.Problem](err); ok {
+		var n int
+		if _, e := fmt.Sscanf(p.Detail, list+"[%d]", &n); e == nil && n < len(rows) {
+			_, reason, _ := strings.Cut(p.Detail, "]")
+			return nil, fmt.Errorf("%s: %s; nothing of the file is published", rows[n].place, strings.TrimLeft(reason, ":. "))
+		}
+	}
+	return answer, err
 }
 
 // showRows prints what publish gave.
