@@ -53,6 +53,9 @@ func byUse(a, b *Credential) int {
 		cmp.Compare(a.Attached, b.Attached), cmp.Compare(a.ID, b.ID))
 }
 
+// maxCredentials bounds the credentials of an org's own: each decision on a call of its reads them all.
+const maxCredentials = 64
+
 // AttachCredential records a secret that the vault has taken in.
 type AttachCredential struct {
 	Who         By
@@ -120,11 +123,28 @@ func (c AttachCredential) decide(d *Draft, at Instant) ([]Event, error) {
 		return nil, refuse(CodeConflict, "credential %s exists already", c.Credential)
 	case c.Use != UsePrefer && c.Use != UseFallback && c.Use != UseOnly:
 		return nil, refuse(CodeInvalid, "use %q is none of prefer, fallback, only", c.Use)
+	case c.Org != Platform && d.credentialsOf(c.Org) >= maxCredentials:
+		return nil, refuse(CodeConflict, "%s has %d credentials of its own, and may have no more: detach one that it does not need (waybill credential detach), or give one another secret (waybill credential rotate)", c.Org, maxCredentials)
 	}
 	if err := c.Commitment.validate(at); err != nil {
 		return nil, err
 	}
 	return []Event{&CredentialAttached{c.Credential, c.Provider, c.Fingerprint, c.BaseURL, c.Use, c.Order, c.Commitment}}, nil
+}
+
+// credentialsOf counts the credentials of an org.
+func (d *Draft) credentialsOf(org string) (n int) {
+	for _, c := range d.base.wallets[org] {
+		if _, changed := d.credentials.over[c.ID]; !changed {
+			n++
+		}
+	}
+	for _, l := range d.credentials.over {
+		if !l.deleted && l.value.Org == org {
+			n++
+		}
+	}
+	return n
 }
 
 func (d *Draft) attached(org, id string) error {
