@@ -34,7 +34,8 @@ type credential struct {
 	Failing      string         `json:"failing,omitempty"` // why calls on it fail now: a class such as credential or overloaded
 	FailingSince Time           `json:"failing_since"`
 	Commitment   commitmentView `json:"commitment,omitzero"`
-	Warning      string         `json:"warning,omitempty"` // what a check that was just made found wrong
+	Warning      string         `json:"warning,omitempty"`  // what a check that was just made found wrong
+	Warnings     []policyNote   `json:"warnings,omitempty"` // when it is attached or detached: where the policy names one that is gone
 }
 
 type credentials struct {
@@ -122,7 +123,12 @@ func attachCredential(c *call, in newCredential) (credential, error) {
 	if err != nil {
 		return credential{}, err
 	}
-	return c.found(ctx, rec.Records[len(rec.Records)-1].Event.(*ledger.CredentialAttached).Credential, found)
+	row, err := c.found(ctx, rec.Records[len(rec.Records)-1].Event.(*ledger.CredentialAttached).Credential, found)
+	if err != nil {
+		return credential{}, err
+	}
+	row.Warnings, err = c.adrift(nil)
+	return row, err
 }
 
 // addressed tells whether calls for a provider have somewhere to go without a credential's own base URL. Without a
@@ -248,7 +254,8 @@ func detachCredential(c *call, _ nothing) (credential, error) {
 	if d := c.s.o.Dispatcher; d != nil {
 		d.Health.Clear(gone.ID)
 	}
-	return gone, nil
+	gone.Warnings, err = c.adrift(map[string]string{gone.ID: gone.Name})
+	return gone, err
 }
 
 func rotateCredential(c *call, in credentialRotation) (credential, error) {

@@ -105,6 +105,19 @@ func (c *call) credentialNames() (map[string]string, error) {
 	return byID(labels), err
 }
 
+// adrift tells where the org's policy names credentials that are detached. Names gives what some of them were called.
+func (c *call) adrift(names map[string]string) (notes []policyNote, err error) {
+	c.s.o.Books.View(func(st *ledger.State) {
+		row := st.Policy(c.org)
+		if row == nil {
+			return
+		}
+		p, e := router.PolicyOf(row.Document)
+		notes, err = p.Adrift(st.Wallet(c.org), func(id string) string { return names[id] }), e
+	})
+	return notes, err
+}
+
 // parsePolicy reads a policy's text, holds it against what the org has, and puts the ids of credentials in the place of their names.
 func (c *call) parsePolicy(text []byte) (p *router.Policy, warnings []policyNote, err error) {
 	if len(bytes.TrimSpace(text)) == 0 {

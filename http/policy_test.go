@@ -49,6 +49,46 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
+// A policy means the credential that had the name when it was set. Attached anew it is another one: who does that is warned, and what the
+// policy puts behind the first is not billed in its place.
+func TestPolicyNamesWhatIsGone(t *testing.T) {
+	n := newNode(t, nil)
+	_, admin := n.open("acme", "teams", "admin", "inference")
+	p := n.as(admin)
+	const text = "routes:\n  - name: pinned\n    try: [{model: openai/gpt-6-luna, credential: byok/ours}, {model: openai/gpt-6-luna, credential: platform}]\n"
+	const all, ours = "/api/v1/orgs/acme/credentials", `{"provider":"openai","name":"ours","secret":"sk-good"}`
+	first := p.call("POST", all, ours).want(201)
+	p.call("PUT", policyPath, text).want(200)
+	other := p.call("POST", all, `{"provider":"google","name":"other","secret":"sk-good"}`).want(201)
+	for _, a := range []answer{first, other, p.call("DELETE", all+"/"+other.text("id"), "").want(200)} {
+		if a.get("warnings") != nil {
+			t.Errorf("warned of nothing: %s", a.body)
+		}
+	}
+	a := p.call("DELETE", all+"/"+first.text("id"), "").want(200)
+	if a.text("warnings.0.path") != "routes[0].try[0].credential" || !strings.Contains(a.text("warnings.0.message"), `route "pinned" names byok/ours, which is detached: set the policy again`) {
+		t.Errorf("%s", a.body)
+	}
+	if a := p.chat(luna, "hi", "").want(200); a.header.Get("Waybill-Credential") != "platform" {
+		t.Errorf("of no credential there is: %v", a.header)
+	}
+	a = p.call("POST", all, ours).want(201)
+	if !strings.Contains(a.text("warnings.0.message"), `route "pinned" names byok/`+first.text("id")+", which is detached") {
+		t.Errorf("%s", a.body)
+	}
+	if a := p.chat(luna, "hi", "").want(403); !strings.Contains(string(a.body), "policy_forbids") || !strings.Contains(string(a.body), "set the policy again") {
+		t.Errorf("%s", a.body)
+	}
+	p.call("PUT", policyPath, text).want(200)
+	if a := p.chat(luna, "hi", "").want(200); a.header.Get("Waybill-Credential") != "byok" {
+		t.Errorf("%v", a.header)
+	}
+	p.call("DELETE", policyPath, "").want(200)
+	if a := p.call("DELETE", all+"/"+a.text("id"), "").want(200); a.get("warnings") != nil {
+		t.Errorf("warned without a policy: %s", a.body)
+	}
+}
+
 func mustJSON(t *testing.T, v any) string {
 	t.Helper()
 	b, err := json.Marshal(v)

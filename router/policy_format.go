@@ -2,6 +2,7 @@ package router
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -229,10 +230,28 @@ func (p *Policy) eachOwn(visit func(at string, t *Try, which string)) {
 		for j := range p.Routes[i].Try {
 			t := &p.Routes[i].Try[j]
 			if which, ok := strings.CutPrefix(t.Credential, string(ledger.BYOK)+"/"); ok {
-				visit(elementPath(routePath(i)+".try", j)+".credential", t, which)
+				visit(tryPath(i, j)+".credential", t, which)
 			}
 		}
 	}
+}
+
+// Adrift tells of each leg that names a credential which the org has not any more. NameOf gives what one was called, "" if that
+// is not known.
+func (p *Policy) Adrift(own []*ledger.Credential, nameOf func(id string) string) (notes []PolicyNote) {
+	if p == nil {
+		return nil
+	}
+	for i, route := range p.Routes {
+		for j, t := range route.Try {
+			id, ok := strings.CutPrefix(t.Credential, string(ledger.BYOK)+"/")
+			if ok && !slices.ContainsFunc(own, func(c *ledger.Credential) bool { return c.ID == id }) {
+				notes = append(notes, p.noteAt(tryPath(i, j)+".credential", fmt.Sprintf("route %q names byok/%s, which is detached: set the policy again, "+
+					"also where another is attached under that name", p.routeName(i), cmp.Or(nameOf(id), id))))
+			}
+		}
+	}
+	return notes
 }
 
 // noteAt is a note on a path of the policy, with its place where it came as text.

@@ -119,6 +119,8 @@ func (p *Policy) routeName(i int) string {
 
 func routePath(i int) string { return elementPath("routes", i) }
 
+func tryPath(i, j int) string { return elementPath(routePath(i)+".try", j) }
+
 func elementPath(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
 
 // anything is how a condition says that it is none.

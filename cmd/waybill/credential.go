@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"waybill/ledger"
+	"waybill/router"
 )
 
 // credentialView is a credential as the control API shows it: never its secret.
@@ -32,6 +33,8 @@ type credentialView struct {
 	FailingSince string         `json:"failing_since"`
 	Commitment   commitmentView `json:"commitment"`
 	Warning      string         `json:"warning"`
+
+	Warnings []router.PolicyNote `json:"warnings"`
 }
 
 // condition is how the credential is, in a few words.
@@ -144,6 +147,7 @@ var credentialDetach = command{
 				return err
 			}
 			return show(w, answer, *asJSON, func(c credentialView) error {
+				w.warn(c.Warnings, "the policy")
 				w.printf("detached %s (%s), and destroyed its secret\n", printable(c.Name), c.ID)
 				return nil
 			})

@@ -107,5 +107,6 @@ func showChecked(w *work, answer json.RawMessage, err error, asJSON bool) error 
 	if c.Warning != "" {
 		fmt.Fprintf(w.stderr, "warning: %s is %s: %s\n", printable(c.Name), c.State, printable(c.Warning))
 	}
+	w.warn(c.Warnings, "the policy")
 	return show(w, answer, asJSON, func(c credentialView) error { return credentialTable(w, c) })
 }
