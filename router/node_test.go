@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"iter"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -129,25 +130,36 @@ func (n *node) send(ctx context.Context, org string, body []byte) *answer {
 	return a
 }
 
-// trace is the events of a request, as the log has them.
-func (n *node) trace(request string) []ledger.Event {
-	n.t.Helper()
-	var out []ledger.Event
-	for after := uint64(0); ; {
-		page, err := n.store.Page(n.t.Context(), after, 1000)
-		if err != nil {
-			n.t.Fatal(err)
-		}
-		if len(page) == 0 {
-			return out
-		}
-		for _, r := range page {
-			after = r.Position
-			if r.Request() == request {
-				out = append(out, r.Event)
+// log is all that the log has.
+func (n *node) log() iter.Seq[*ledger.Record] {
+	return func(yield func(*ledger.Record) bool) {
+		for after := uint64(0); ; {
+			page, err := n.store.Page(n.t.Context(), after, 1000)
+			if err != nil {
+				n.t.Fatal(err)
 			}
+			if len(page) == 0 {
+				return
+			}
+			for i := range page {
+				if !yield(&page[i]) {
+					return
+				}
+			}
+			after = page[len(page)-1].Position
 		}
 	}
+}
+
+// trace is the events of a request, as the log has them.
+func (n *node) trace(request string) (out []ledger.Event) {
+	n.t.Helper()
+	for r := range n.log() {
+		if r.Request() == request {
+			out = append(out, r.Event)
+		}
+	}
+	return out
 }
 
 func (n *node) balance(a ledger.Account, u ledger.Unit) (amount int64) {

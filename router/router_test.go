@@ -354,24 +354,14 @@ func TestNoOverdraft(t *testing.T) {
 func (n *node) neverBelowZero() {
 	n.t.Helper()
 	fold := map[ledger.Account]map[ledger.Unit]int64{}
-	for after := uint64(0); ; {
-		page, err := n.store.Page(n.t.Context(), after, 1000)
-		if err != nil {
-			n.t.Fatal(err)
-		}
-		if len(page) == 0 {
-			return
-		}
-		for _, r := range page {
-			after = r.Position
-			for _, p := range r.Postings() {
-				if fold[p.Account] == nil {
-					fold[p.Account] = map[ledger.Unit]int64{}
-				}
-				fold[p.Account][p.Unit] += p.Amount
-				if p.Account.Org != "" && fold[p.Account][p.Unit] < 0 {
-					n.t.Fatalf("position %d: %s is %d %s", r.Position, p.Account, fold[p.Account][p.Unit], p.Unit)
-				}
+	for r := range n.log() {
+		for _, p := range r.Postings() {
+			if fold[p.Account] == nil {
+				fold[p.Account] = map[ledger.Unit]int64{}
+			}
+			fold[p.Account][p.Unit] += p.Amount
+			if p.Account.Org != "" && fold[p.Account][p.Unit] < 0 {
+				n.t.Fatalf("position %d: %s is %d %s", r.Position, p.Account, fold[p.Account][p.Unit], p.Unit)
 			}
 		}
 	}

@@ -192,19 +192,9 @@ func (s *stage) readLog(shows []*show) {
 			return p
 		}
 	}
-	for after := uint64(0); ; {
-		page, err := s.store.Page(s.t.Context(), after, 1000)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		if len(page) == 0 {
-			break
-		}
-		for _, r := range page {
-			after = r.Position
-			if w := of[r.Request()]; w != nil {
-				w.records = append(w.records, r)
-			}
+	for r := range s.log() {
+		if w := of[r.Request()]; w != nil {
+			w.records = append(w.records, *r)
 		}
 	}
 	for _, c := range s.up.Calls() {

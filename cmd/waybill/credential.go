@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -115,15 +116,11 @@ var credentialRotate = command{
 	setup: func(f *flags) action {
 		asJSON := f.asJSON()
 		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
-			id, err := credentialNamed(ctx, a, args[0], args[1])
-			if err != nil {
-				return err
-			}
 			secret, err := w.secret()
 			if err != nil {
 				return err
 			}
-			answer, err := a.call(ctx, "POST", wallet(args[0])+at("/%s/rotate", id), map[string]any{"secret": secret})
+			answer, err := onCredential(ctx, a, "POST", args, "/rotate", map[string]any{"secret": secret})
 			return showChecked(w, answer, err, *asJSON)
 		})
 	},
@@ -138,11 +135,7 @@ var credentialDetach = command{
 	setup: func(f *flags) action {
 		asJSON := f.asJSON()
 		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
-			id, err := credentialNamed(ctx, a, args[0], args[1])
-			if err != nil {
-				return err
-			}
-			answer, err := a.call(ctx, "DELETE", wallet(args[0])+at("/%s", id), nil)
+			answer, err := onCredential(ctx, a, "DELETE", args, "", nil)
 			if err != nil {
 				return err
 			}
@@ -193,16 +186,18 @@ func credentialTable(w *work, credentials ...credentialView) error {
 	return commitments.write(w.stdout)
 }
 
-// credentialNamed finds a credential's id by its name. What is the name of none is taken for an id.
-func credentialNamed(ctx context.Context, a *api, org, credential string) (string, error) {
+// onCredential makes a call about the credential that a command's arguments name, an org and the credential's name. What is the name
+// of none is taken for an id.
+func onCredential(ctx context.Context, a *api, method string, args []string, rest string, body any) (json.RawMessage, error) {
 	var v struct{ Credentials []credentialView }
-	if err := a.get(ctx, wallet(org), &v); err != nil {
-		return "", err
+	if err := a.get(ctx, wallet(args[0]), &v); err != nil {
+		return nil, err
 	}
+	id := args[1]
 	for _, c := range v.Credentials {
-		if c.Name == credential {
-			return c.ID, nil
+		if c.Name == args[1] {
+			id = c.ID
 		}
 	}
-	return credential, nil
+	return a.call(ctx, method, wallet(args[0])+at("/%s", id)+rest, body)
 }

@@ -28,11 +28,7 @@ var credentialCheck = command{
 	setup: func(f *flags) action {
 		asJSON := f.asJSON()
 		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
-			id, err := credentialNamed(ctx, a, args[0], args[1])
-			if err != nil {
-				return err
-			}
-			answer, err := a.call(ctx, "POST", wallet(args[0])+at("/%s/check", id), nil)
+			answer, err := onCredential(ctx, a, "POST", args, "/check", nil)
 			if err := showChecked(w, answer, err, *asJSON); err != nil {
 				return err
 			}
@@ -64,11 +60,7 @@ var credentialCommit = command{
 				}
 				method, body = "PUT", c
 			}
-			id, err := credentialNamed(ctx, a, args[0], args[1])
-			if err != nil {
-				return err
-			}
-			answer, err := a.call(ctx, method, wallet(args[0])+at("/%s/commitment", id), body)
+			answer, err := onCredential(ctx, a, method, args, "/commitment", body)
 			if err != nil {
 				return err
 			}
