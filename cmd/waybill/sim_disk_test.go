@@ -1,0 +1,101 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+)
+
+// simDisk is the disk of one life.
+type simDisk struct {
+	s     *sim
+	pages atomic.Int64 // that the log's file may have; 0: enough
+
+	fault   fault
+	after   int    // commits until it happens
+	at      uint64 // where of the WAL's new bytes the power fails
+	synced  int64  // length of the WAL when a commit was last acknowledged
+	crashed string // the folder as the crash has left it; empty: there was none
+}
+
+// fault is how the disk fails at a commit.
+type fault int
+
+const (
+	noFault   fault = iota
+	lostSync        // the fsync before the commit fails: nothing of it is there
+	lateSync        // the commit is there, and the fsync says that it failed
+	powerLoss       // the power fails while the WAL is written: of its new bytes so many are there
+)
+
+var faultNames = map[fault]string{lostSync: "an fsync fails before a commit", lateSync: "an fsync fails after a commit", powerLoss: "the power fails in a commit"}
+
+var errDisk = errors.New("input/output error")
+
+func (d *simDisk) next(s *sim) {
+	d.s, d.fault, d.crashed = s, noFault, ""
+	d.synced = walSize(s.conf.data)
+}
+
+func walSize(dir string) int64 {
+	info, err := os.Stat(filepath.Join(dir, "waybill.db-wal"))
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// arm has the disk fail at a commit to come.
+func (d *simDisk) arm(f fault, after int, at uint64) { d.fault, d.after, d.at = f, after, at }
+
+// sync is told of each commit of the node's log.
+func (d *simDisk) sync(committed bool) error {
+	if d.s.life.over.Load() {
+		return errDisk
+	}
+	if !committed {
+		if d.fault == lostSync && d.after == 0 {
+			d.crashed = d.s.copied(-1)
+			return errDisk
+		}
+		return nil
+	}
+	if d.fault != noFault && d.fault != lostSync && d.after == 0 {
+		cut := int64(-1)
+		if d.fault == powerLoss {
+			if size := walSize(d.s.conf.data); size > d.synced {
+				cut = d.synced + int64(d.at%uint64(size-d.synced+1))
+			}
+		}
+		d.crashed = d.s.copied(cut)
+		return errDisk
+	}
+	d.after--
+	d.synced = walSize(d.s.conf.data)
+	return nil
+}
+
+// copied is the folder as it is now, with the log's WAL cut at a length, in another place; less than 0 cuts nothing.
+func (s *sim) copied(cut int64) string {
+	to := s.folder()
+	if err := os.Mkdir(to, 0o700); err != nil {
+		panic(err)
+	}
+	for _, name := range []string{"waybill.db", "waybill.db-wal", "vault.db", "vault.db-wal"} {
+		data, err := os.ReadFile(filepath.Join(s.conf.data, name))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if name == "waybill.db-wal" && cut >= 0 && cut < int64(len(data)) {
+			data = data[:cut]
+		}
+		if err == nil {
+			err = os.WriteFile(filepath.Join(to, name), data, 0o600)
+		}
+		if err != nil {
+			panic(err)
+		}
+	}
+	return to
+}

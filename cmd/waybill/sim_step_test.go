@@ -1,0 +1,287 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"time"
+
+	"testing/synctest"
+	"waybill/router/sandbox"
+)
+
+// simOrg is an org, and how its developers call.
+type simOrg struct {
+	name   string
+	key    string
+	models []string
+}
+
+// found opens the orgs that the script is about: on plan tokens, on credit, on both, on a key of its own.
+func (s *sim) found() {
+	s.must("POST", "/plans", `{"id":"credit-only","lanes":["auto","manual"],"credit":true}`)
+	all := []string{"auto", "openai/gpt-6-luna", "anthropic/claude-haiku-5-5", "google/gemini-2.5-flash-lite"}
+	for _, o := range []struct {
+		name, plan string
+		models     []string
+	}{{"plan", "teams", all}, {"credit", "credit-only", all}, {"free", "free", []string{"auto"}}, {"own", "free", all}} {
+		s.must("POST", "/orgs", fmt.Sprintf(`{"name":%q,"plan":%q}`, o.name, o.plan))
+		var key struct{ Key string }
+		if err := json.Unmarshal(s.must("POST", "/orgs/"+o.name+"/keys", `{"name":"k","scopes":["inference"]}`), &key); err != nil {
+			s.fail("%v", err)
+		}
+		s.orgs = append(s.orgs, simOrg{o.name, key.Key, o.models})
+	}
+	s.must("POST", "/orgs/credit/credits", `{"kind":"purchase","amount_usd":"0.40","reference":"first"}`)
+	for _, p := range []string{"openai", "anthropic"} {
+		s.must("POST", "/orgs/own/credentials", fmt.Sprintf(`{"provider":%q,"name":%q,"secret":"sk-own-%s"}`, p, p, p))
+	}
+}
+
+func (s *sim) must(method, path, body string) []byte {
+	s.t.Helper()
+	status, answer := s.control(method, path, body, "")
+	if status/100 != 2 {
+		s.fail("%s %s: %d %s", method, path, status, answer)
+	}
+	return answer
+}
+
+// control makes a call of the operator's.
+func (s *sim) control(method, path, body, once string) (int, []byte) {
+	r := httptest.NewRequestWithContext(s.t.Context(), method, "/api/v1"+path, strings.NewReader(body))
+	r.Header.Set("Authorization", "Bearer "+simToken)
+	if once != "" {
+		r.Header.Set("Idempotency-Key", once)
+	}
+	rec := httptest.NewRecorder()
+	s.node.server.ServeHTTP(rec, r)
+	return rec.Code, rec.Body.Bytes()
+}
+
+// simSteps is what can happen, and how often.
+var simTable = []struct {
+	weight int
+	do     func(*sim)
+}{
+	{30, (*sim).call},
+	{50, (*sim).answers},
+	{8, (*sim).upstreamFails},
+	{6, (*sim).upstreamCuts},
+	{4, (*sim).callerLeaves},
+	{8, (*sim).timePasses},
+	{2, (*sim).clockSteps},
+	{6, (*sim).buys},
+	{2, (*sim).refunds},
+	{2, (*sim).changesPlan},
+	{2, (*sim).setsPolicy},
+	{2, (*sim).limits},
+	{3, (*sim).diskFills},
+	{4, (*sim).diskFails},
+	{2, (*sim).crashes},
+	{1, (*sim).restarts},
+}
+
+func (s *sim) step() {
+	sum := 0
+	for _, row := range simTable {
+		sum += row.weight
+	}
+	n := s.rand.IntN(sum)
+	for _, row := range simTable {
+		if n -= row.weight; n < 0 {
+			row.do(s)
+			return
+		}
+	}
+}
+
+// upstreamIn picks a call of this life in one of some states.
+func (s *sim) upstreamIn(states ...exchangeState) *exchange {
+	var in []*exchange
+	for _, x := range s.calls {
+		at := x.at()
+		for _, state := range states {
+			if x.life == s.life && at == state {
+				in = append(in, x)
+			}
+		}
+	}
+	x, _ := oneOf(s.rand, in)
+	return x
+}
+
+func (s *sim) answers() {
+	if x := s.upstreamIn(atHead, atBody); x != nil {
+		s.tell("the upstream goes on with %s", x.attempt)
+		x.advance(s, s.chance(4))
+	}
+}
+
+func (s *sim) upstreamFails() {
+	kind, _ := oneOf(s.rand, []sandbox.Failure{sandbox.RateLimited, sandbox.Overloaded, sandbox.ServerError, sandbox.BadGateway, sandbox.InvalidKey, sandbox.OutOfCredit, sandbox.BadRequest, sandbox.NotFound})
+	if x := s.upstreamIn(atHead); x != nil {
+		s.tell("the upstream refuses %s: %s", x.attempt, kind)
+		s.count("refusals")
+		x.answer(s, kind)
+		x.deliver(1 << 30)
+	}
+}
+
+func (s *sim) upstreamCuts() {
+	if x := s.upstreamIn(atHead, atBody); x != nil {
+		s.tell("the upstream breaks off %s", x.attempt)
+		s.count("cuts")
+		x.cut()
+	}
+}
+
+func (s *sim) callerLeaves() {
+	if c, ok := oneOf(s.rand, s.open()); ok {
+		s.tell("the caller of %s leaves", c.request())
+		s.count("callers who left")
+		c.leave()
+	}
+}
+
+func (s *sim) timePasses() {
+	d := time.Duration(s.rand.Int64N(int64(90 * time.Second)))
+	if s.chance(10) {
+		d *= 20
+	}
+	s.tell("%s pass", d)
+	time.Sleep(d)
+}
+
+// clockSteps has the wall clock jump, or jump back to where it should be.
+func (s *sim) clockSteps() {
+	if s.skew != 0 {
+		s.tell("the clock is right again")
+		s.skew = 0
+		return
+	}
+	s.skew = time.Duration(s.rand.Int64N(int64(4*time.Hour))) - 2*time.Hour
+	if s.chance(2) {
+		s.skew /= 100
+	}
+	s.tell("the clock jumps by %s", s.skew)
+	s.count("steps of the clock")
+}
+
+// buys buys credit, sometimes with a payment that was booked before: then the answer is the first one's.
+func (s *sim) buys() {
+	org, _ := oneOf(s.rand, s.orgs[:2])
+	n := len(s.books.bought)
+	if n > 0 && s.chance(3) {
+		n = s.rand.IntN(n)
+	}
+	b := bought{org: org.name, once: fmt.Sprint("payment-", n), body: fmt.Sprintf(`{"kind":"purchase","amount_usd":"%d.%02d","reference":"pay-%d"}`, s.rand.IntN(2), 1+s.rand.IntN(99), n)}
+	if s.chance(4) {
+		b.body = strings.Replace(b.body, "}", fmt.Sprintf(`,"expires_at":%q}`, s.now().Add(time.Hour).UTC().Format(time.RFC3339)), 1)
+	}
+	if n < len(s.books.bought) {
+		b = s.books.bought[n]
+	}
+	status, answer := s.control("POST", "/orgs/"+b.org+"/credits", b.body, b.once)
+	s.tell("%s buys credit as %s: %d", b.org, b.once, status)
+	if status/100 != 2 {
+		return
+	}
+	s.count("purchases")
+	if b.lot = lotOf(answer); n == len(s.books.bought) {
+		s.books.bought = append(s.books.bought, b)
+	} else if b.lot != s.books.bought[n].lot {
+		s.fail("the same payment is answered with lot %s, then with %s", s.books.bought[n].lot, b.lot)
+	} else {
+		s.count("purchases again")
+	}
+}
+
+func (s *sim) refunds() {
+	b, ok := oneOf(s.rand, s.books.bought)
+	if !ok {
+		return
+	}
+	status, answer := s.control("POST", "/orgs/"+b.org+"/credits/"+b.lot+"/refund", fmt.Sprintf(`{"reference":"back-%s"}`, b.once), "refund-"+b.once)
+	s.tell("%s is refunded %s: %d %s", b.org, b.once, status, firstLine(answer))
+}
+
+func firstLine(b []byte) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(string(b)), "\n")
+	return line[:min(len(line), 160)]
+}
+
+func (s *sim) changesPlan() {
+	plan, _ := oneOf(s.rand, []string{"teams", "starter", "credit-only"})
+	org, _ := oneOf(s.rand, s.orgs[:2])
+	status, _ := s.control("PUT", "/orgs/"+org.name+"/plan", fmt.Sprintf(`{"plan":%q}`, plan), "")
+	s.tell("%s goes to %s: %d", org.name, plan, status)
+}
+
+func (s *sim) setsPolicy() {
+	org, _ := oneOf(s.rand, s.orgs)
+	mode, _ := oneOf(s.rand, []string{"byok-first", "platform-first", "byok-only", "platform-only"})
+	abort, _ := oneOf(s.rand, []string{"drain", "cancel"})
+	status, answer := s.control("PUT", "/orgs/"+org.name+"/policy", fmt.Sprintf(`{"credentials":%q,"paid_fallback":%t,"on_abort":%q}`, mode, s.chance(2), abort), "")
+	s.tell("%s sets a policy, %s: %d %s", org.name, mode, status, firstLine(answer))
+	if status/100 == 4 {
+		s.fail("a policy is refused")
+	}
+}
+
+// limits suspends an org for a while, or lets it go on.
+func (s *sim) limits() {
+	org, _ := oneOf(s.rand, s.orgs)
+	what, body := "resume", ""
+	if s.chance(3) {
+		what, body = "suspend", `{"reason":"as the script says"}`
+	}
+	status, _ := s.control("POST", "/orgs/"+org.name+"/"+what, body, "")
+	s.tell("%s: %s: %d", org.name, what, status)
+}
+
+func (s *sim) diskFills() {
+	if s.disk.pages.Load() != 0 {
+		s.tell("the disk has space again")
+		s.disk.pages.Store(0)
+		time.Sleep(2 * time.Second)
+		return
+	}
+	s.tell("the disk is full")
+	s.count("full disks")
+	s.disk.pages.Store(1)
+}
+
+func (s *sim) diskFails() {
+	f, _ := oneOf(s.rand, []fault{lostSync, lateSync, powerLoss, powerLoss})
+	after := s.rand.IntN(4)
+	s.tell("%d commits from now %s", after, faultNames[f])
+	s.disk.arm(f, after, s.rand.Uint64())
+}
+
+// crashes kills the process where it stands.
+func (s *sim) crashes() {
+	s.tell("the process is killed")
+	s.count("kills")
+	s.disk.crashed = s.copied(-1)
+	s.restart()
+}
+
+// restarts stops the node in order, some time passes, up to weeks, and it starts again.
+func (s *sim) restarts() {
+	s.tell("the node stops")
+	s.count("restarts")
+	s.disk.pages.Store(0)
+	s.disk.fault = noFault
+	s.end()
+	s.skew = 0
+	d := time.Duration(s.rand.Int64N(int64(40 * 24 * time.Hour)))
+	time.Sleep(d)
+	synctest.Wait()
+	s.tell("and starts %s later", d)
+	s.start()
+}
+
+var _ http.ResponseWriter = (*simCaller)(nil)

@@ -1,0 +1,289 @@
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/uuid"
+
+	"waybill/router/sandbox"
+	"waybill/store"
+)
+
+// The simulator runs the node that serves, on a real store, in a world that is scripted by a seed: its clock is virtual, its
+// upstreams and callers speak when the script lets them, its disk fills, fails to sync and loses power. One thing happens at a
+// time, and after each the invariants are held against what happened. A failure prints its seed and the script up to there;
+// the same seed gives the same script.
+//
+// WAYBILL_SEEDS is how many seeds are run, WAYBILL_SEED runs that one alone and tells its script.
+func TestSimulation(t *testing.T) {
+	seeds, one := uint64(40), os.Getenv("WAYBILL_SEED")
+	if s := os.Getenv("WAYBILL_SEEDS"); s != "" {
+		seeds, _ = strconv.ParseUint(s, 10, 64)
+	}
+	first := uint64(1)
+	if one != "" {
+		first, _ = strconv.ParseUint(one, 10, 64)
+		seeds = 1
+	}
+	all := map[string]int{}
+	for seed := first; seed < first+seeds; seed++ {
+		if !t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			home := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				s := &sim{t: t, home: home, rand: rand.New(rand.NewPCG(seed, 0)), counts: map[string]int{}}
+				s.play()
+				for what, n := range s.counts {
+					all[what] += n
+				}
+				if one != "" {
+					t.Log(s.script())
+				}
+			})
+		}) {
+			t.Fatalf("again: WAYBILL_SEED=%d go test ./cmd/waybill -run '^TestSimulation$' -v", seed)
+		}
+	}
+	t.Logf("%d seeds: %v", seeds, all)
+}
+
+// simSteps is how much happens under a seed.
+const simSteps = 120
+
+// sim is a world with a node in it.
+type sim struct {
+	t      *testing.T
+	home   string
+	rand   *rand.Rand
+	told   []string // the script so far
+	counts map[string]int
+	broken error // the first of what may not be
+
+	begun time.Time
+	skew  time.Duration // of the wall clock
+	ids   atomic.Uint64
+
+	folders int
+	conf    config
+	node    *node
+	life    *life
+	disk    simDisk
+
+	up      *sandbox.Sandbox
+	calls   []*exchange // all there have been
+	callers []*simCaller
+	orgs    []simOrg
+	books   simBooks
+}
+
+// life is the time from a node's start to its end. What reaches an ended one from outside goes nowhere.
+type life struct{ over atomic.Bool }
+
+// simBegins is the time at which every script begins: the bubble's own is before there were prices.
+var simBegins = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+
+// play plays the script, and says why it had to end before its end.
+func (s *sim) play() {
+	defer func() {
+		if p := recover(); p != nil {
+			s.broke(p)
+		}
+		if s.broken == nil {
+			return
+		}
+		if s.node != nil && !s.life.over.Load() {
+			s.end()
+		}
+		s.t.Errorf("%v\n%s", s.broken, s.script())
+	}()
+	s.begin()
+	for range simSteps {
+		s.step()
+		s.settle()
+	}
+	s.finish()
+}
+
+// settle waits until nothing more follows from what has happened, and looks.
+func (s *sim) settle() {
+	synctest.Wait()
+	if s.broken != nil {
+		panic(s.broken)
+	}
+	s.died()
+	s.check()
+}
+
+// begin makes the node and its orgs.
+func (s *sim) begin() {
+	time.Sleep(time.Until(simBegins))
+	s.begun = time.Now()
+	s.up = sandbox.New(sandbox.Options{Now: time.Now})
+	env := map[string]string{"WAYBILL_LITESTREAM": "", "WAYBILL_OPERATOR_TOKEN": simToken, "WAYBILL_MASTER_KEY_FILE": filepath.Join(s.home, "master.key"),
+		"OPENAI_API_KEY": "sk-platform-openai", "ANTHROPIC_API_KEY": "sk-platform-anthropic", "GEMINI_API_KEY": "sk-platform-google"}
+	for _, p := range []string{"openai", "anthropic", "google"} {
+		env["WAYBILL_"+strings.ToUpper(p)+"_BASE_URL"] = sandbox.BaseURL("http://upstream.test", p)
+	}
+	var err error
+	if s.conf, err = configure(nil, env); err != nil {
+		s.fail("%v", err)
+	}
+	s.conf.data = s.folder()
+	if _, err := create(s.t.Context(), s.conf); err != nil {
+		s.fail("%v", err)
+	}
+	s.start()
+	s.found()
+}
+
+const simToken = "wbo_the_operators_token_in_a_simulation"
+
+func (s *sim) folder() string {
+	s.folders++
+	return filepath.Join(s.home, fmt.Sprint("data", s.folders))
+}
+
+func (s *sim) now() time.Time { return time.Now().Round(0).Add(s.skew) }
+
+// newID is a UUIDv7 of which nothing is left to chance.
+func (s *sim) newID() (id uuid.UUID) {
+	binary.BigEndian.PutUint64(id[:8], uint64(s.now().UnixMilli())<<16)
+	binary.BigEndian.PutUint64(id[8:], s.ids.Add(1))
+	id[6], id[8] = 0x70, 0x80|id[8]
+	return id
+}
+
+// start opens the folder, as serve does.
+func (s *sim) start() {
+	s.life = &life{}
+	s.disk.next(s)
+	n, err := openNode(s.t.Context(), s.conf, nodeOptions{log: slog.New(slog.NewTextHandler(io.Discard, nil)), acceptClock: true, world: world{
+		now: s.now, elapsed: func() time.Duration { return time.Since(s.begun) }, newID: s.newID,
+		disk: store.Disk{Pages: s.disk.pages.Load, Sync: s.disk.sync}, ballast: -1, transport: &wire{s, s.life},
+	}})
+	if err != nil {
+		s.fail("the node does not start: %v", err)
+	}
+	s.node = n
+	s.books.again(s)
+}
+
+// died starts the node again if its log failed.
+func (s *sim) died() {
+	select {
+	case <-s.node.store.Failed():
+		s.tell("the log failed: the process ends")
+		s.count("failures of the log")
+		s.restart()
+	default:
+	}
+}
+
+// restart ends the node's life, goes on with the files that a crash would have left, and starts it again.
+func (s *sim) restart() {
+	s.end()
+	if to := s.disk.crashed; to != "" {
+		s.conf.data = to
+	}
+	s.start()
+}
+
+// end ends a life in whatever state it is: the callers lose their connections, and what the node still does is of no use.
+func (s *sim) end() {
+	s.life.over.Store(true)
+	for _, c := range s.callers {
+		c.leave()
+	}
+	for _, x := range s.calls {
+		x.cut()
+	}
+	s.disk.pages.Store(0)
+	synctest.Wait()
+	s.node.close() // of a node that has crashed, whatever it says
+	synctest.Wait()
+	s.callers = nil
+}
+
+// finish lets everything end in order, and holds the whole history against the log.
+func (s *sim) finish() {
+	s.skew = 0
+	s.disk.pages.Store(0)
+	for i := 0; len(s.open()) > 0; i++ {
+		if i == 200 {
+			s.fail("calls do not end")
+		}
+		for _, x := range s.calls {
+			if x.life == s.life {
+				x.advance(s, true)
+			}
+		}
+		time.Sleep(10 * time.Second)
+		s.settle()
+	}
+	s.end()
+	s.start() // what was open is resolved
+	s.reconcile()
+	s.end()
+	s.verify()
+}
+
+func (s *sim) open() (open []*simCaller) {
+	for _, c := range s.callers {
+		if !c.ended.Load() {
+			open = append(open, c)
+		}
+	}
+	return open
+}
+
+func (s *sim) tell(format string, args ...any) {
+	s.told = append(s.told, fmt.Sprintf("%9.3fs %s", time.Since(s.begun).Seconds(), fmt.Sprintf(format, args...)))
+}
+
+func (s *sim) count(what string) { s.counts[what]++ }
+
+func (s *sim) script() string { return strings.Join(s.told, "\n") }
+
+// fail ends the play.
+func (s *sim) fail(format string, args ...any) { panic(fmt.Errorf(format, args...)) }
+
+// caught is deferred by what runs in the node's goroutines, which no play ends in.
+func (s *sim) caught() {
+	if p := recover(); p != nil {
+		s.broke(p)
+	}
+}
+
+func (s *sim) broke(p any) {
+	err, ok := p.(error)
+	if _, bug := p.(runtime.Error); bug || !ok {
+		err = fmt.Errorf("%v\n%s", p, debug.Stack())
+	}
+	if s.broken == nil {
+		s.broken = err
+	}
+}
+
+// chance is true once in n times.
+func (s *sim) chance(n int) bool { return s.rand.IntN(n) == 0 }
+
+// oneOf picks one.
+func oneOf[T any](r *rand.Rand, of []T) (one T, ok bool) {
+	if len(of) == 0 {
+		return one, false
+	}
+	return of[r.IntN(len(of))], true
+}
