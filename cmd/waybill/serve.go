@@ -117,6 +117,7 @@ type world struct {
 	now       func() time.Time
 	elapsed   func() time.Duration // a monotonic clock; nil: that of now
 	newID     func() uuid.UUID
+	eventID   func() uuid.UUID // nil: newID
 	disk      store.Disk
 	ballast   int64             // bytes; 0: the store's default
 	transport http.RoundTripper // to the upstreams
@@ -128,6 +129,9 @@ func (w world) orReal() world {
 	}
 	if w.newID == nil {
 		w.newID = func() uuid.UUID { return uuid.Must(uuid.NewV7()) }
+	}
+	if w.eventID == nil {
+		w.eventID = w.newID
 	}
 	return w
 }
@@ -154,7 +158,7 @@ func openNode(ctx context.Context, c config, o nodeOptions) (n *node, err error)
 		}
 	}
 	if n.store, err = store.Open(ctx, store.Options{Dir: c.data, Lock: n.lock, AcceptClock: o.acceptClock, Replicated: n.replication != nil,
-		Now: n.world.now, Elapsed: n.world.elapsed, NewID: func() [16]byte { return n.world.newID() }, Disk: n.world.disk, Ballast: n.world.ballast}); err != nil {
+		Now: n.world.now, Elapsed: n.world.elapsed, NewID: func() [16]byte { return n.world.eventID() }, Disk: n.world.disk, Ballast: n.world.ballast}); err != nil {
 		return n, err
 	}
 	if n.vault, err = store.OpenVault(ctx, c.data, master); err != nil {

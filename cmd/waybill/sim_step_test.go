@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"testing/synctest"
 	"time"
 
-	"testing/synctest"
 	"waybill/router/sandbox"
 )
 
@@ -109,6 +110,7 @@ func (s *sim) upstreamIn(states ...exchangeState) *exchange {
 			}
 		}
 	}
+	slices.SortFunc(in, func(x, y *exchange) int { return strings.Compare(x.attempt, y.attempt) })
 	x, _ := oneOf(s.rand, in)
 	return x
 }

@@ -39,6 +39,7 @@ func TestSimulation(t *testing.T) {
 		first, _ = strconv.ParseUint(one, 10, 64)
 		seeds = 1
 	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // goroutines that are ready at once run in the same order each time
 	all := map[string]int{}
 	for seed := first; seed < first+seeds; seed++ {
 		if !t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
@@ -74,7 +75,8 @@ type sim struct {
 
 	begun time.Time
 	skew  time.Duration // of the wall clock
-	ids   atomic.Uint64
+	// Two counters, since the writer's goroutine takes its ids beside the others: they would not come out the same each time.
+	ids, eventIDs atomic.Uint64
 
 	folders int
 	conf    config
@@ -158,10 +160,10 @@ func (s *sim) folder() string {
 
 func (s *sim) now() time.Time { return time.Now().Round(0).Add(s.skew) }
 
-// newID is a UUIDv7 of which nothing is left to chance.
-func (s *sim) newID() (id uuid.UUID) {
+// id is a UUIDv7 of which nothing is left to chance.
+func (s *sim) id(n *atomic.Uint64) (id uuid.UUID) {
 	binary.BigEndian.PutUint64(id[:8], uint64(s.now().UnixMilli())<<16)
-	binary.BigEndian.PutUint64(id[8:], s.ids.Add(1))
+	binary.BigEndian.PutUint64(id[8:], n.Add(1))
 	id[6], id[8] = 0x70, 0x80|id[8]
 	return id
 }
@@ -171,7 +173,7 @@ func (s *sim) start() {
 	s.life = &life{}
 	s.disk.next(s)
 	n, err := openNode(s.t.Context(), s.conf, nodeOptions{log: slog.New(slog.NewTextHandler(io.Discard, nil)), acceptClock: true, world: world{
-		now: s.now, elapsed: func() time.Duration { return time.Since(s.begun) }, newID: s.newID,
+		now: s.now, elapsed: func() time.Duration { return time.Since(s.begun) }, newID: func() uuid.UUID { return s.id(&s.ids) }, eventID: func() uuid.UUID { return s.id(&s.eventIDs) },
 		disk: store.Disk{Pages: s.disk.pages.Load, Sync: s.disk.sync}, ballast: -1, transport: &wire{s, s.life},
 	}})
 	if err != nil {
