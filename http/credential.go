@@ -280,6 +280,13 @@ func rotateCredential(c *call, in credentialRotation) (credential, error) {
 				err = errors.Join(err, e)
 			}
 		}
+		// Detached in the meantime, or its org erased: then neither secret may stay. Whoever did that deletes after its event, and so
+		// either there or here what was put back above.
+		if _, gone := c.attached(k.ID); gone != nil {
+			if e := vault.Delete(ctx, c.org, k.ID); e != nil {
+				err = errors.Join(err, e)
+			}
+		}
 		return credential{}, err
 	}
 	if d := c.s.o.Dispatcher; d != nil {

@@ -101,6 +101,7 @@ type Options struct {
 	Names      Naming
 	Reports    Reports // nil: what needs reports answers 503
 	Vault      Vault   // nil: credentials cannot be attached
+	Custody    Custody // nil: the vault's keys are not replaced, and no org is erased
 	Dispatcher *router.Dispatcher
 	Inbounds   map[ledger.Dialect]router.Inbound
 	Providers  []string // the names that a credential may be for

@@ -14,8 +14,9 @@ type org struct {
 	Name     string `json:"name"`
 	Plan     string `json:"plan"`
 	NextPlan string `json:"next_plan,omitempty"` // from the period's end on
-	State    string `json:"state"`               // active or suspended
+	State    string `json:"state"`               // active, suspended or erased
 	OpenedAt Time   `json:"opened_at"`
+	ErasedAt Time   `json:"erased_at"`
 }
 
 type orgs struct {
@@ -96,7 +97,7 @@ func byID(labels []Label) map[string]string {
 }
 
 func orgRow(o *ledger.Org, name string) org {
-	return org{ID: o.ID, Name: name, Plan: o.Plan, NextPlan: o.Next, State: o.State(), OpenedAt: Time(o.Opened)}
+	return org{ID: o.ID, Name: name, Plan: o.Plan, NextPlan: o.Next, State: o.State(), OpenedAt: Time(o.Opened), ErasedAt: Time(o.Erased)}
 }
 
 func showOrg(c *call, _ nothing) (org, error) { return c.orgOf(c.org) }

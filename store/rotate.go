@@ -48,8 +48,8 @@ type VaultKey struct {
 	Secrets  int
 }
 
-// errRotating is a second rotation beside one that runs.
-var errRotating = errors.New("another rotation of the vault is running")
+// ErrRotating is a second rotation beside one that runs.
+var ErrRotating = errors.New("another rotation of the vault is running")
 
 // ErrOtherRotation is a rotation that was asked for while one to another key has begun and not ended.
 var ErrOtherRotation = errors.New("a rotation to another master key has begun: let it end first, by waybill vault rotate without --new-key")
@@ -91,7 +91,7 @@ func (v *Vault) underWay(ctx context.Context) (is bool, err error) {
 // vault.
 func (v *Vault) Rotate(ctx context.Context, keyFile string, o Rotation, record func(Rotated) error) (Rotated, error) {
 	if !v.rotating.TryLock() {
-		return Rotated{}, errRotating
+		return Rotated{}, ErrRotating
 	}
 	defer v.rotating.Unlock()
 	p, err := v.begin(ctx, keyFile, o)

@@ -36,7 +36,7 @@ func main() {
 func commands() []command {
 	return []command{
 		demoCommand, initCommand, serveCommand,
-		orgOpen, orgList, orgShow, orgPlan, orgSuspend, orgResume,
+		orgOpen, orgList, orgShow, orgPlan, orgSuspend, orgResume, orgErase,
 		keyIssue, keyList, keyLimit, keyRotate, keyRevoke,
 		credentialAttach, credentialList, credentialCheck, credentialCommit, credentialRotate, credentialDetach,
 		policySet, policyShow, policyExplain, policySimulate, policyClear,
@@ -46,6 +46,7 @@ func commands() []command {
 		modelList, modelPublish, modelRetire,
 		logTail, logExport, verifyCommand,
 		exportTraces, sqlCommand,
+		vaultRotate,
 		benchCommand, versionCommand,
 	}
 }

@@ -107,6 +107,48 @@ var orgResume = command{
 	},
 }
 
+var orgErase = command{
+	name:  "org erase",
+	args:  "ORG",
+	about: "end an org for good, and destroy its secrets and names",
+	more: "Its keys are revoked, its credentials detached, and its provider secrets destroyed together with the keys that sealed them. Its\n" +
+		"name, the names of its keys and credentials, and what its requests said of themselves are erased. Its events and balances stay,\n" +
+		"under its id alone: the log still proves every figure. Nothing can follow: a refund is made before. An org with open calls is\n" +
+		"refused: suspend it first, and wait for their end. This cannot be undone, and is not done without --yes.\n" +
+		"Replicas forget after the retention in litestream.yml; the answer says when.",
+	example: []string{"waybill org erase acme --yes"},
+	setup: func(f *flags) action {
+		yes := f.Bool("yes", false, "do it")
+		asJSON := f.asJSON()
+		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
+			if !*yes {
+				return misused("this ends %s for good and destroys its secrets and names: say --yes to do it", printable(args[0]))
+			}
+			answer, err := a.call(ctx, "POST", at("/orgs/%s/erase", args[0]), nil)
+			if err != nil {
+				return err
+			}
+			return show(w, answer, *asJSON, func(e erasedView) error {
+				w.printf("erased %s at %s UTC: %d secrets are destroyed, and its names and notes with them; its events and balances stay\n", e.ID, second(e.ErasedAt), e.Secrets)
+				if e.VaultForgets != "" {
+					w.printf("the vault's replica forgets the sealed secrets and their keys by %s UTC, the log's replica the names and notes by %s UTC\n",
+						second(e.VaultForgets), second(e.LogForgets))
+				}
+				return nil
+			})
+		})
+	},
+}
+
+// erasedView is an org that is erased, as the control API tells of it.
+type erasedView struct {
+	ID           string
+	ErasedAt     string `json:"erased_at"`
+	Secrets      int64
+	VaultForgets string `json:"vault_replica_forgets_at"`
+	LogForgets   string `json:"log_replica_forgets_at"`
+}
+
 func showOrg(w *work, answer json.RawMessage, err error, asJSON bool) error {
 	if err != nil {
 		return err

@@ -220,8 +220,8 @@ func (n *node) close() error {
 	return errors.Join(errs...)
 }
 
-// recover makes good what a crash left undone: calls that were open are resolved by the operator's rule, and secrets of
-// detached credentials are destroyed.
+// recover makes good what a crash left undone: calls that were open are resolved by the operator's rule, and the vault
+// follows the log.
 func (n *node) recover(ctx context.Context) error {
 	var open []*ledger.Hold
 	n.store.View(func(s *ledger.State) { open = s.Holds() })
@@ -231,28 +231,7 @@ func (n *node) recover(ctx context.Context) error {
 		}
 		n.log.Warn("a call was interrupted by a crash", slog.String("request", h.Request), slog.String("org", h.Org), slog.String("rule", string(n.conf.recovery)))
 	}
-	live := func(id string) (is bool) {
-		n.store.View(func(s *ledger.State) { is = s.Credential(id) != nil })
-		return is
-	}
-	_, err := n.vault.Reconcile(ctx, live, func(id string) (bool, error) { return n.wasAttached(ctx, id) })
-	return err
-}
-
-// wasAttached tells whether the log has the event that attached a credential which is not there any more.
-func (n *node) wasAttached(ctx context.Context, credential string) (bool, error) {
-	for after := uint64(0); ; {
-		recs, err := n.store.Page(ctx, after, exportPage)
-		if err != nil || len(recs) == 0 {
-			return false, err
-		}
-		for _, r := range recs {
-			after = r.Position
-			if e, ok := r.Event.(*ledger.CredentialAttached); ok && e.Credential == credential {
-				return true, nil
-			}
-		}
-	}
+	return n.reapply(ctx)
 }
 
 // newServer puts the router and the server on top of the books.
@@ -283,7 +262,7 @@ func (n *node) newServer(ctx context.Context, o nodeOptions) (*wbhttp.Server, er
 	}
 	n.checker = router.NewChecker(d, n.log)
 	return wbhttp.New(wbhttp.Options{
-		Books: n.store, Log: n.store, Names: names{n.store}, Reports: reports{n.reports}, Vault: secrets, Dispatcher: d,
+		Books: n.store, Log: n.store, Names: names{n.store}, Reports: reports{n.reports}, Vault: secrets, Custody: custody{n}, Dispatcher: d,
 		Inbounds: dialects.Inbounds, Providers: slices.Sorted(maps.Keys(providers)),
 		OperatorHash: string(hash), AllowLoopback: o.sandbox,
 		Now: n.world.now, NewID: n.newID, Logger: n.log, Ready: n.ready, Replicas: n.replicas(), Stop: cancel, Version: version(),
