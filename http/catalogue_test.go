@@ -87,3 +87,32 @@ func TestPublishRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestCatalogue(t *testing.T) {
+	n := newNode(t, nil)
+	op := n.as(operatorToken)
+	_, secret := n.open("acme", "teams")
+	op.call("POST", "/api/v1/models", `{"provider":"openai","upstream_id":"gpt-new","context":1000,"max_output":100,"features":["chat","sampling"]}`).want(201)
+	n.as(secret).chat("openai/gpt-new", "hi", "").want(403) // no price: closed on paid capacity
+	row := `{"id":"p-new","model":"openai/gpt-new","tiers":[{"above":0,"input":"1.25","cache_read":"0","cache_write":"0","cache_write_long":"0","output":"10"}]}`
+	if p := op.call("POST", "/api/v1/prices", row).want(201); p.text("tiers.0.input") != "1.250000" || p.get("in_force") != true {
+		t.Errorf("%s", p.body)
+	}
+	n.as(secret).chat("openai/gpt-new", "hi", "").want(200)
+	op.call("POST", "/api/v1/prices", row).want(409)
+	op.call("DELETE", "/api/v1/prices/p-new", "").want(200)
+	n.as(secret).chat("openai/gpt-new", "hi", "").want(403)
+	if m := op.call("DELETE", "/api/v1/models/openai/gpt-new", "").want(200); m.get("retired") != true {
+		t.Errorf("%s", m.body)
+	}
+	n.as(secret).chat("openai/gpt-new", "hi", "").want(404)
+	if p := op.call("POST", "/api/v1/prices", `{"model":"`+luna+`","tiers":[{"input":1}]}`).want(400); p.text("field") != "tiers" {
+		t.Errorf("%s", p.body)
+	}
+	if list := n.as(secret).call("GET", "/api/v1/prices", "").want(200); list.text("prices.0.id") == "" {
+		t.Errorf("%s", list.body)
+	}
+	if list := n.as(secret).call("GET", "/api/v1/plans", "").want(200); list.text("plans.0.id") != "free" || list.get("plans.0.messages") != 5.0 {
+		t.Errorf("%s", list.body)
+	}
+}

@@ -2,8 +2,11 @@ package http_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
+	wbhttp "waybill/http"
+	"waybill/router/dialects"
 	"waybill/router/sandbox"
 )
 
@@ -90,4 +93,104 @@ func TestCommitment(t *testing.T) {
 	p.call("PUT", one+"/commitment", `{"amount_usd":"1","until":"2020-01-01T00:00:00Z"}`).want(400)
 	p.call("POST", all, `{"provider":"openai","name":"x","secret":"sk-x","commitment":{"until":"2027-01-01T00:00:00Z"}}`).want(400)
 	n.as(operatorToken).call("PUT", "/api/v1/platform/credentials/"+a.text("id")+"/commitment", `{"amount_usd":"1"}`).want(404)
+}
+
+func TestCredentials(t *testing.T) {
+	n := newNode(t, nil)
+	op := n.as(operatorToken)
+	org, admin := n.open("acme", "starter", "admin", "inference")
+	const path = "/api/v1/orgs/acme/credentials"
+	a := n.as(admin).call("POST", path, `{"provider":"openai","name":"prod","secret":"sk-own-0123456789-last"}`).want(201)
+	if a.text("kind") != "byok" || a.text("use") != "prefer" || a.text("org") != org || !strings.HasPrefix(a.text("fingerprint"), "…last:") {
+		t.Errorf("%s", a.body)
+	}
+	id := a.text("id")
+	c := n.as(admin).chat(luna, "hi", "").want(200) // the plan has no manual lane: the own credential is open all the same
+	if c.header.Get("Waybill-Credential") != "byok" || c.header.Get("Waybill-Billing") != "byok" || c.header.Get("Waybill-Charge") != "0.000000" {
+		t.Errorf("%v", c.header)
+	}
+	r := n.as(admin).call("POST", path+"/"+id+"/rotate", `{"secret":"sk-own-0123456789-next"}`).want(200)
+	if !strings.HasPrefix(r.text("fingerprint"), "…next:") || r.text("rotated_at") == "" {
+		t.Errorf("%s", r.body)
+	}
+	n.as(admin).chat(luna, "hi", "").want(200)
+	calls := n.up.Calls()
+	if a, b := calls[len(calls)-2].Key, calls[len(calls)-1].Key; a == b {
+		t.Errorf("the rotated secret is not the one that is sent")
+	}
+	n.as(admin).call("POST", path, `{"provider":"openai","name":"prod","secret":"sk-other"}`).want(409)
+	if list := op.call("GET", path, "").want(200); list.text("credentials.0.id") != id || list.get("credentials.1") != nil {
+		t.Errorf("%s", list.body)
+	}
+	n.as(admin).call("DELETE", path+"/"+id, "").want(200)
+	n.as(admin).chat(luna, "hi", "").want(403)
+	n.as(admin).call("DELETE", path+"/"+id, "").want(404)
+	n.as(admin).call("POST", path, `{"provider":"openai","name":"prod","secret":"sk-own"}`).want(201) // the name is free again
+	for body, field := range map[string]string{`{"provider":"acme","secret":"x"}`: "provider", `{"provider":"openai"}`: "secret", `{"provider":"openai","secret":"a b"}`: "secret",
+		`{"provider":"openai","secret":"x\ny"}`: "secret"} {
+		if p := n.as(admin).call("POST", path, body).want(400); p.text("field") != field {
+			t.Errorf("%s: %s", body, p.body)
+		}
+	}
+	n.as(admin).call("POST", path, `{"provider":"openai","name":"odd","secret":"x","use":"sometimes"}`).want(400)
+	if page := op.call("GET", "/api/v1/events?limit=1000", "").want(200); strings.Contains(string(page.body), "sk-own") {
+		t.Error("a secret is in the log")
+	}
+}
+
+// A secret goes by TLS to a public host, or to this machine where the operator says so.
+func TestBaseURL(t *testing.T) {
+	n := newNode(t, nil)
+	_, admin := n.open("acme", "teams", "admin")
+	i := 0
+	attach := func(secret, base string) int {
+		i++
+		return n.as(secret).call("POST", "/api/v1/orgs/acme/credentials", fmt.Sprintf(`{"provider":"openai","name":"n%d","secret":"sk","base_url":%q}`, i, base)).status
+	}
+	for base, want := range map[string][2]int{ // by the org's admin, by the operator
+		"https://llm.example.com/v1":       {201, 201},
+		"https://8.8.8.8/v1":               {201, 201},
+		"http://llm.example.com/v1":        {400, 400},
+		"http://127.0.0.1:9999":            {400, 201},
+		"http://[::1]:9999":                {400, 201},
+		"http://localhost:9999":            {400, 201},
+		"https://localhost":                {400, 201},
+		"https://10.0.0.7":                 {400, 201},
+		"https://169.254.169.254/latest":   {400, 201},
+		"https://[fd00::1]":                {400, 201},
+		"https://127.1":                    {400, 201},
+		"https://2130706433":               {400, 201},
+		"https://intranet":                 {400, 201},
+		"https://db.internal":              {400, 201},
+		"https://user:pw@llm.example.com":  {400, 400},
+		"https://llm.example.com?x=1":      {400, 400},
+		"ftp://llm.example.com":            {400, 400},
+		"llm.example.com":                  {400, 400},
+		"https://":                         {400, 400},
+		"https://llm.example.com/v1#there": {400, 400},
+	} {
+		if got := [2]int{attach(admin, base), attach(operatorToken, base)}; got != want {
+			t.Errorf("%s: %v, want %v", base, got, want)
+		}
+	}
+}
+
+// A credential of a provider without an address says one, or is not attached: its first call is too late to find out.
+func TestProviderWithoutAddress(t *testing.T) {
+	n := newNode(t, func(o *wbhttp.Options) { o.Dispatcher.Providers["azure"] = dialects.Providers["azure"] })
+	org, admin := n.open("acme", "teams", "admin")
+	for _, path := range []string{"/api/v1/orgs/acme/credentials", "/api/v1/platform/credentials"} {
+		for _, body := range []string{`{"provider":"azure","secret":"sk"}`, `{"provider":"azure","secret":"sk","base_url":""}`} {
+			if p := n.as(operatorToken).call("POST", path, body).want(400); p.text("field") != "base_url" || !strings.Contains(p.text("detail"), "upstreams.azure.base_url") {
+				t.Errorf("%s: %s", path, p.body)
+			}
+		}
+	}
+	if list := n.as(operatorToken).call("GET", "/api/v1/orgs/acme/credentials", "").want(200); list.get("credentials.0") != nil {
+		t.Errorf("%s is attached to %s all the same", list.body, org)
+	}
+	a := n.as(admin).call("POST", "/api/v1/orgs/acme/credentials", `{"provider":"azure","secret":"sk","base_url":"https://ours.openai.azure.com/openai/v1"}`).want(201)
+	if a.text("base_url") != "https://ours.openai.azure.com/openai/v1" {
+		t.Errorf("%s", a.body)
+	}
 }

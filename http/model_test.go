@@ -1,6 +1,7 @@
 package http_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -122,4 +123,40 @@ func TestModelListsTellWhatAnswers(t *testing.T) {
 	}
 	p.call("GET", "/api/v1/orgs/acme/models?key=nobody", "").want(404)
 	p.call("GET", "/api/v1/orgs/acme/models?dialect=telex", "").want(400)
+}
+
+// What the catalogue shows to a key is what it gets to.
+func TestModels(t *testing.T) {
+	n := newNode(t, nil)
+	_, starter := n.open("small", "starter")
+	_, teams := n.open("large", "teams")
+	limited := n.as(operatorToken).call("POST", "/api/v1/orgs/large/keys", `{"name":"limited","models":["claude-*"]}`).want(201).text("key")
+	list := func(secret string) map[string]bool {
+		seen := map[string]bool{}
+		var v struct{ Data []struct{ ID, Object string } }
+		n.must(json.Unmarshal(n.as(secret).call("GET", "/v1/models", "").want(200).body, &v))
+		for _, m := range v.Data {
+			seen[m.ID] = m.Object == "model"
+		}
+		return seen
+	}
+	if seen := list(starter); len(seen) != 1 || !seen["auto"] {
+		t.Errorf("a plan with the auto lane alone shows %v", seen)
+	}
+	if seen := list(teams); len(seen) < 20 || !seen["auto"] || !seen[luna] {
+		t.Errorf("a plan with both lanes shows %v", seen)
+	}
+	if seen := list(limited); !seen["anthropic/claude-haiku-5-5"] || seen[luna] || !seen["auto"] {
+		t.Errorf("a key for claude-* shows %v", seen)
+	}
+	n.as(operatorToken).call("POST", "/api/v1/orgs/small/credentials", `{"provider":"openai","secret":"sk-own"}`).want(201)
+	if seen := list(starter); !seen[luna] || seen["anthropic/claude-haiku-5-5"] {
+		t.Errorf("an own credential shows %v", seen)
+	}
+	for path, status := range map[string]int{"openai/gpt-6-luna": 200, "openai%2Fgpt-6-luna": 200, "gpt-6-luna": 200, "auto": 200, "openai/gpt-0": 404, "anthropic/claude-haiku-5-5": 404} {
+		if a := n.as(starter).call("GET", "/v1/models/"+path, "").want(status); status == 404 && a.text("error.code") != "unknown_model" {
+			t.Errorf("%s: %s", path, a.body)
+		}
+	}
+	n.as("").call("GET", "/v1/models", "").want(401)
 }

@@ -100,3 +100,21 @@ func TestCapReached(t *testing.T) {
 		t.Errorf("%+v", a.failure)
 	}
 }
+
+// Where every leg rests, nothing is called and nothing recorded, and the caller is told which legs those are, why, and when to come again.
+func TestNoLegCanBeCalled(t *testing.T) {
+	n := newNode(t)
+	n.open("acme", "teams")
+	n.policy("acme", `{"routes":[{"try":[{"model":"openai/gpt-6-luna"},{"model":"anthropic/claude-haiku-5-5"}]}]}`)
+	for _, provider := range []string{"openai", "anthropic"} {
+		n.d.Health.Trip(n.pool[provider], time.Time{}, router.ClassCredential, n.d.Now())
+	}
+	a := n.ask(t.Context(), "acme", "auto", "hi", "")
+	const why = "openai/gpt-6-luna on platform skipped (breaker_open); anthropic/claude-haiku-5-5 on platform skipped (breaker_open)"
+	if f := a.failure; f == nil || f.Status != 503 || f.Code != "upstream_failed" || f.RetryAfter != 30*time.Second || !strings.Contains(f.Message, why) {
+		t.Errorf("%+v", f)
+	}
+	if len(n.trace(a.id)) != 0 || len(n.up.Calls()) != 0 {
+		t.Error("something was called or recorded")
+	}
+}
