@@ -59,12 +59,13 @@ func (r *routing) rank(legs []Leg) {
 	for i, l := range legs {
 		seen[i] = r.view.Condition(l.choice())
 	}
-	risks := make([]int64, len(legs))
+	costs, waits, risks := r.costs(legs), r.waits(seen), make([]int64, len(legs))
 	for i, o := range seen {
 		risks[i] = best + failureWeight*o.Failures
 	}
-	costs, waits := relative(r.costs(legs)), relative(r.waits(seen))
-	relative(risks)
+	toScores(costs)
+	toScores(waits)
+	toScores(risks)
 	w, ok := goals[r.decision.Goal]
 	if !ok {
 		w = goals[GoalBalanced]
@@ -76,13 +77,13 @@ func (r *routing) rank(legs []Leg) {
 		ranked[i] = scored{l, seen[i].Open, s}
 	}
 	slices.SortStableFunc(ranked, func(a, b scored) int {
-		if a.open != b.open {
-			if a.open {
-				return 1
-			}
-			return -1
+		switch {
+		case a.open == b.open:
+			return cmp.Compare(a.score.Total, b.score.Total)
+		case a.open:
+			return 1
 		}
-		return cmp.Compare(a.score.Total, b.score.Total)
+		return -1
 	})
 	d := &r.decision
 	d.Scores = slices.Grow(d.Scores, len(legs))
@@ -97,8 +98,8 @@ func (r *routing) rank(legs []Leg) {
 	}
 }
 
-// relative makes scores of figures.
-func relative(figures []int64) []int64 {
+// toScores makes a score of each of the figures of a group.
+func toScores(figures []int64) {
 	for i, n := range figures {
 		figures[i] = max(1, min(n, mostFigure))
 	}
@@ -106,7 +107,6 @@ func relative(figures []int64) []int64 {
 	for i, n := range figures {
 		figures[i] = min(worst, n*best/least)
 	}
-	return figures
 }
 
 // output is how long the answer is expected to be, in tokens.

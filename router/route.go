@@ -280,8 +280,8 @@ func (r *routing) preferred(legs []Leg) []Leg {
 	return append(first, slices.DeleteFunc(slices.Clone(legs), committed)...)
 }
 
-// ahead moves a leg before those of its own kind that come right before it. It passes none of another kind: neither a cache nor a seal
-// is a reason to pay before the org's own credential was tried, or after it has failed.
+// ahead moves a leg before those of its own kind that come right before it. It passes none of another kind: neither a cache nor
+// a seal is a reason to pay before the org's own credential was tried, or after it has failed.
 func ahead(legs []Leg, c ledger.Choice) {
 	i := slices.IndexFunc(legs, func(l Leg) bool { return l.choice() == c })
 	for ; i > 0 && legs[i-1].Credential.Kind() == c.Kind; i-- {
