@@ -16,9 +16,10 @@ type simBooks struct {
 	head     uint64
 	at       ledger.Instant
 	requests map[string]*simRequest
-	bought   []bought // that were acknowledged
-	whole    []string // requests whose answers a caller holds whole
-	said     uint64   // the highest position that anybody was told of
+	lots     map[string]int64 // by lot: what is left, held or not, in nano-dollars
+	bought   []bought         // that were acknowledged
+	whole    []string         // requests whose answers a caller holds whole
+	said     uint64           // the highest position that anybody was told of
 }
 
 // simRequest is what the log has of a request.
@@ -26,6 +27,20 @@ type simRequest struct {
 	legs     int
 	resolved ledger.Type
 	settled  *ledger.RequestSettled
+	org      string
+	held     map[holding]int64
+}
+
+// holding is what a request holds from: a unit, and a period or a lot.
+type holding struct {
+	unit ledger.Unit
+	id   string
+}
+
+func (q *simRequest) hold(draws []ledger.Draw, sign int64) {
+	for _, d := range draws {
+		q.held[holding{d.Unit, d.ID}] += sign * d.Amount
+	}
 }
 
 // bought is a purchase, and the lot that it was answered with.
@@ -33,7 +48,7 @@ type bought struct{ org, once, body, lot string }
 
 // again forgets what was read, since the log may be another now.
 func (b *simBooks) again(s *sim) {
-	b.head, b.at, b.requests = 0, 0, map[string]*simRequest{}
+	b.head, b.at, b.requests, b.lots = 0, 0, map[string]*simRequest{}, map[string]int64{}
 	b.read(s)
 	if b.head < b.said {
 		s.fail("the log ends at %d, and somebody was told of %d", b.head, b.said)
@@ -79,35 +94,62 @@ func (b *simBooks) event(s *sim, r *ledger.Record) {
 		s.fail("event %d of %d follows %d of %d", r.Position, r.At, b.head, b.at)
 	}
 	b.head, b.at = r.Position, r.At
+	b.credit(r.Event)
 	id := r.Request()
 	if id == "" {
 		return
 	}
 	q := b.requests[id]
+	if e, ok := r.Event.(*ledger.RequestAdmitted); ok && (q == nil || q.resolved != "") {
+		q = &simRequest{legs: 1, org: r.Stream, held: map[holding]int64{}}
+		q.hold(e.Held, 1)
+		b.requests[id] = q
+		return
+	}
+	if q == nil || q.resolved != "" {
+		s.fail("event %d, %s, is of %s, of which the log has %+v", r.Position, r.Type, id, q)
+	}
 	switch e := r.Event.(type) {
 	case *ledger.RequestAdmitted:
-		if q != nil && q.resolved == "" {
-			s.fail("event %d admits %s again", r.Position, id)
-		}
-		b.requests[id] = &simRequest{legs: 1}
-		return
+		s.fail("event %d admits %s again", r.Position, id)
 	case *ledger.RequestExtended:
-		if q != nil && q.resolved == "" {
-			q.legs++
-			return
-		}
+		q.legs++
+		q.hold(e.Released, -1)
+		q.hold(e.Held, 1)
 	case *ledger.RequestSettled:
-		if q != nil && q.resolved == "" {
-			q.resolved, q.settled = r.Type, e
-			return
-		}
+		q.resolved, q.settled, q.held = r.Type, e, nil
 	default:
-		if q != nil && q.resolved == "" {
-			q.resolved = r.Type
-			return
+		q.resolved, q.held = r.Type, nil
+	}
+}
+
+// credit follows what is left of each lot.
+func (b *simBooks) credit(e ledger.Event) {
+	take := func(draws []ledger.Draw) {
+		for _, d := range draws {
+			if d.Unit == ledger.USD {
+				b.lots[d.ID] -= d.Amount
+			}
 		}
 	}
-	s.fail("event %d, %s, is of %s, of which the log has %+v", r.Position, r.Type, id, q)
+	switch e := e.(type) {
+	case *ledger.CreditPurchased:
+		b.lots[e.Lot] += int64(e.Amount)
+	case *ledger.CreditExpired:
+		b.lots[e.Lot] -= int64(e.Amount)
+	case *ledger.CreditRefunded:
+		b.lots[e.Lot] -= int64(e.Taken)
+	case *ledger.RequestExtended:
+		take(e.Expired)
+	case *ledger.RequestSettled:
+		take(e.Draws)
+		take(e.Expired)
+	case *ledger.RequestVoided:
+		take(e.Expired)
+	case *ledger.RequestInterrupted:
+		take(e.Draws)
+		take(e.Expired)
+	}
 }
 
 // arrived is told of each call upstream, on its way there.
@@ -149,32 +191,65 @@ func (s *sim) held(c *simCaller) {
 // check holds the invariants that hold at any time.
 func (s *sim) check() {
 	s.books.read(s)
-	sums := map[ledger.Unit]int64{}
+	sums, lots, held := map[ledger.Unit]int64{}, map[string]int64{}, map[string]map[holding]int64{}
 	s.node.store.View(func(st *ledger.State) {
-		for b := range st.Balances() {
-			sums[b.Unit] += b.Amount
-			if b.Account.Org != "" && b.Account.Kind != "byok" && b.Amount < 0 {
-				s.fail("%s is at %d %s", b.Account, b.Amount, b.Unit)
-			}
-		}
 		head, _ := st.Head()
 		if head != s.books.head {
 			s.fail("the node is at %d, and its file at %d", head, s.books.head)
 		}
 		s.books.said = head
+		for b := range st.Balances() {
+			sums[b.Unit] += b.Amount
+			a := b.Account
+			if a.Org == "" || a.Kind == "byok" {
+				continue
+			}
+			if b.Amount < 0 {
+				s.fail("%s is at %d %s", a, b.Amount, b.Unit)
+			}
+			if a.Kind == "credit" {
+				lots[a.ID] += b.Amount
+			}
+			if a.Held {
+				if held[a.Org] == nil {
+					held[a.Org] = map[holding]int64{}
+				}
+				held[a.Org][holding{b.Unit, a.ID}] += b.Amount
+			}
+		}
 		open := 0
-		for _, q := range s.books.requests {
+		for id, q := range s.books.requests {
 			if q.resolved == "" {
 				open++
+				if st.Hold(id) == nil {
+					s.fail("%s is open, and not in the node's memory", id)
+				}
+			}
+			for h, n := range q.held {
+				if n != 0 {
+					held[q.org][h] -= n
+				}
 			}
 		}
 		if n := len(st.Holds()); n != open {
-			s.fail("%d holds are open, and %d requests", n, open)
+			s.fail("%d requests are open in the node's memory, and %d in its log", n, open)
 		}
 	})
 	for unit, sum := range sums {
 		if sum != 0 {
 			s.fail("the balances in %s sum to %d", unit, sum)
+		}
+	}
+	for lot, left := range s.books.lots {
+		if lots[lot] != left {
+			s.fail("lot %s has %d nano-dollars, by its events %d", lot, lots[lot], left)
+		}
+	}
+	for org, all := range held {
+		for h, n := range all {
+			if n != 0 {
+				s.fail("%s holds %d %s of %q more than its open requests", org, n, h.unit, h.id)
+			}
 		}
 	}
 	s.callers = slices.DeleteFunc(s.callers, func(c *simCaller) bool { return c.ended.Load() })

@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"waybill/ledger"
 	"waybill/router/sandbox"
 	"waybill/store"
 )
@@ -186,7 +187,10 @@ func (s *sim) start() {
 // died starts the node again if its log failed.
 func (s *sim) died() {
 	select {
-	case <-s.node.store.Failed():
+	case err := <-s.node.store.Failed():
+		if s.disk.crashed == "" {
+			s.fail("the log fails on a disk that does not: %v", err)
+		}
 		s.tell("the log failed: the process ends")
 		s.count("failures of the log")
 		s.restart()
@@ -208,12 +212,15 @@ func (s *sim) end() {
 	s.life.over.Store(true)
 	for _, c := range s.callers {
 		c.leave()
+		synctest.Wait()
 	}
 	for _, x := range s.calls {
-		x.cut()
+		if x.life == s.life {
+			x.cut()
+			synctest.Wait()
+		}
 	}
 	s.disk.pages.Store(0)
-	synctest.Wait()
 	s.node.close() // of a node that has crashed, whatever it says
 	synctest.Wait()
 	s.callers = nil
@@ -230,11 +237,17 @@ func (s *sim) finish() {
 		for _, x := range s.calls {
 			if x.life == s.life {
 				x.advance(s, true)
+				s.settle()
 			}
 		}
 		time.Sleep(10 * time.Second)
 		s.settle()
 	}
+	s.node.store.View(func(st *ledger.State) {
+		if h := st.Holds(); len(h) > 0 {
+			s.fail("every call has ended, and %d are open: %s", len(h), h[0].Request)
+		}
+	})
 	s.end()
 	s.start() // what was open is resolved
 	s.reconcile()
