@@ -106,11 +106,14 @@ func TestNoLegCanBeCalled(t *testing.T) {
 	n := newNode(t)
 	n.open("acme", "teams")
 	n.policy("acme", `{"routes":[{"try":[{"model":"openai/gpt-6-luna"},{"model":"anthropic/claude-haiku-5-5"}]}]}`)
-	for _, provider := range []string{"openai", "anthropic"} {
-		n.d.Health.Trip(n.pool[provider], time.Time{}, router.ClassCredential, n.d.Now())
+	since := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	n.d.Health.Trip(n.pool["openai"], time.Time{}, router.ClassCredential, since)
+	for range 3 {
+		trial, _ := n.d.Health.Allow(ledger.Choice{Model: "anthropic/claude-haiku-5-5", Credential: n.pool["anthropic"], Kind: ledger.Platform}, n.d.Now())
+		trial.Report(router.ClassOverloaded, n.d.Now())
 	}
 	a := n.ask(t.Context(), "acme", "auto", "hi", "")
-	const why = "openai/gpt-6-luna on platform skipped (breaker_open); anthropic/claude-haiku-5-5 on platform skipped (breaker_open)"
+	const why = "openai/gpt-6-luna on platform skipped (breaker_open: credential since 2026-11-25T12:00:00Z); anthropic/claude-haiku-5-5 on platform skipped (breaker_open: overloaded since "
 	if f := a.failure; f == nil || f.Status != 503 || f.Code != "upstream_failed" || f.RetryAfter != 30*time.Second || !strings.Contains(f.Message, why) {
 		t.Errorf("%+v", f)
 	}

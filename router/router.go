@@ -125,7 +125,7 @@ func (r *run) try(leg Leg) (done bool, failure *Failure) {
 	}
 	trial, ok := r.d.Health.Allow(leg.choice(), r.d.Now())
 	if !ok {
-		r.pass(leg, "breaker_open")
+		r.pass(leg, breakerOpen)
 		return false, nil
 	}
 	defer func() { trial.Report(ClassCanceled, r.d.Now()) }() // if nobody else does: there was no call

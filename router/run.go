@@ -42,6 +42,9 @@ type run struct {
 	fleetingLeg Leg
 }
 
+// breakerOpen is why a leg is passed over that rests.
+const breakerOpen = "breaker_open"
+
 // pass notes a leg for which no call was made.
 func (r *run) pass(leg Leg, reason string) {
 	r.attempts = append(r.attempts, ledger.Attempt{Choice: leg.choice(), Outcome: ledger.Skipped, Reason: reason})
@@ -60,7 +63,11 @@ func (r *run) tried() string {
 	var parts []string
 	for _, a := range r.attempts {
 		s := fmt.Sprintf("%s on %s %s", a.Model, a.Kind, a.Outcome)
-		if why := strings.TrimSpace(a.Class + " " + a.Reason); why != "" {
+		why := strings.TrimSpace(a.Class + " " + a.Reason)
+		if rests := r.d.Health.State(a.Choice, r.d.Now()); a.Reason == breakerOpen && rests.Failing {
+			why += fmt.Sprintf(": %s since %s", rests.Why, rests.Since.UTC().Format(time.RFC3339))
+		}
+		if why != "" {
 			s += " (" + why + ")"
 		}
 		parts = append(parts, s)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -89,7 +90,14 @@ func explain(w *work, e explanation) error {
 	w.printf("%s of %s, %s UTC: %s\n", r.ID, r.Org, second(r.At), r.State)
 	t := newTable("", "")
 	t.row("asked for", fmt.Sprintf("%s, on the %s lane", r.ModelAsked, r.Lane))
-	t.row("answered by", fmt.Sprintf("%s, on a %s credential", r.Model, r.Credential))
+	if route := e.route(); route != "" {
+		t.row("route", route)
+	}
+	served := "latest leg"
+	if r.State == "settled" {
+		served = "answered by"
+	}
+	t.row(served, fmt.Sprintf("%s, on a %s credential", r.Model, r.Credential))
 	if r.State == "settled" {
 		t.row("tokens", fmt.Sprintf("%s in, %s cache read, %s cache write, %s out (%s of them reasoning), by the %s",
 			grouped(r.Input), grouped(r.CacheRead), grouped(r.CacheWrite), grouped(r.Output), grouped(r.Reasoning), r.UsageSource))
@@ -133,6 +141,17 @@ func explain(w *work, e explanation) error {
 		entries.row(fmt.Sprint(p.Position), p.Type, p.Account, p.Unit, p.Amount)
 	}
 	return entries.write(w.stdout)
+}
+
+// route is which of its org's policy the request took, empty if there was no policy.
+func (e *explanation) route() string {
+	for _, ev := range e.Events {
+		var admitted struct{ Inputs ledger.Inputs }
+		if json.Unmarshal(ev.Data, &admitted) == nil && admitted.Inputs.Policy > 0 {
+			return fmt.Sprintf("%s, of the policy's version %d", cmp.Or(admitted.Inputs.Route, "none matched"), admitted.Inputs.Policy)
+		}
+	}
+	return ""
 }
 
 // draws says what an event held or took, in order.

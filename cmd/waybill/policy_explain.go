@@ -113,6 +113,20 @@ func (e *explanationView) print(w *work) error {
 	if err := facts.write(w.stdout); err != nil {
 		return err
 	}
+	if err := e.legs(w); err != nil {
+		return err
+	}
+	if e.Refused != nil {
+		w.printf("\nthe call would be refused: %s: %s\n", e.Refused.Code, printable(e.Refused.Message))
+	}
+	return nil
+}
+
+// legs are those that are considered, if any is.
+func (e *explanationView) legs(w *work) error {
+	if len(e.Legs) == 0 {
+		return nil
+	}
 	w.printf("\n")
 	legs := newTable(">order", "model", "credential", "holds", ">list cost", ">charge", "why")
 	for _, l := range e.Legs {
@@ -122,13 +136,7 @@ func (e *explanationView) print(w *work) error {
 		}
 		legs.row(order, l.Model, e.credential(l.Choice), heldBy(l), l.ListCost, charge(l), why(l))
 	}
-	if err := legs.write(w.stdout); err != nil {
-		return err
-	}
-	if e.Refused != nil {
-		w.printf("\nthe call would be refused: %s: %s\n", e.Refused.Code, printable(e.Refused.Message))
-	}
-	return nil
+	return legs.write(w.stdout)
 }
 
 func (e *explanationView) credential(c ledger.Choice) string {
