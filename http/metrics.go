@@ -33,6 +33,17 @@ func newMetrics(s *Server) *metrics {
 		gauge("waybill_calls_open", "Inference calls that are open.", func() float64 { n, _ := s.calls.count(); return float64(n) }),
 		gauge("waybill_body_bytes", "Bytes of callers' bodies in memory.", func() float64 { return float64(s.bodies.used()) }),
 		gauge("waybill_log_position", "Position of the log's last event.", func() float64 { p, _ := s.head(); return float64(p) }),
+		gauge("waybill_log_epoch", "How often the log began: 1, and one more with each restore.", func() float64 { return float64(s.node().Epoch) }),
+		gauge("waybill_drill_ok", "1 if the latest trial of a restore succeeded, 0 if it failed or none was made.", func() float64 {
+			if s.node().Drill.OK {
+				return 1
+			}
+			return 0
+		}),
+		gauge("waybill_drill_timestamp_seconds", "When the latest trial of a restore was made; 0: never.", func() float64 { return float64(s.node().Drilled) / 1e9 }),
+		gauge("waybill_drill_seconds", "How long it took.", func() float64 { return float64(s.node().Drill.Duration) / 1e9 }),
+		gauge("waybill_drill_position", "Position of the log to which it led.", func() float64 { return float64(s.node().Drill.Position) }),
+		gauge("waybill_drill_events_behind", "Events of the node that the replica did not have when it was made.", func() float64 { return float64(s.node().Drill.Behind) }),
 		gauge("waybill_holds_open", "Requests that are admitted and not resolved.", func() (n float64) {
 			s.o.Books.View(func(st *ledger.State) { n = float64(len(st.Holds())) })
 			return n

@@ -42,20 +42,26 @@ type RestoreOptions struct {
 type Restored struct {
 	Dir     string         `json:"dir"`
 	From    uint64         `json:"restored_position"` // the last event that was restored; the next one says that it was
-	At      ledger.Instant `json:"-"`                 // of that event
+	At      ledger.Instant `json:"at"`                // of that event
 	Head    string         `json:"head"`              // of the log as it was restored, POSITION:HASH
 	Epoch   uint64         `json:"epoch"`             // that begins
 	Known   uint64         `json:"known_position"`    // the highest that is known to have been; 0: nothing is known
 	Missing uint64         `json:"events_missing"`    // known to have been, and not in the replica
 	LeftOut uint64         `json:"events_left_out"`   // in the replica, and after the moment that was asked for
 
-	Secrets  int      `json:"secrets"`                // that the vault holds for what is attached
-	Lacking  []string `json:"credentials_failing"`    // attached, but the vault is of an earlier moment, or they were detached later: they count as failing
-	Detached int      `json:"secrets_destroyed"`      // that the vault had, and the log has detached
-	Unknown  int      `json:"secrets_not_in_the_log"` // put into the vault after the log's end; they stay, sealed
+	Secrets  int       `json:"secrets"`                // that the vault holds for what is attached
+	Lacking  []Lacking `json:"credentials_failing"`    // attached, but the vault is of an earlier moment, or they were detached after the log's end
+	Detached int       `json:"secrets_destroyed"`      // that the vault had, and the log has detached
+	Unknown  int       `json:"secrets_not_in_the_log"` // put into the vault after the log's end; they stay, sealed
 
-	Took    time.Duration `json:"-"`
-	Resumed bool          `json:"resumed,omitzero"` // it had been made before, and only came to its place now
+	Took    time.Duration `json:"duration_ns"`
+	Resumed bool          `json:"resumed"` // it had been made before, and only came to its place now
+}
+
+// Lacking is a credential whose secret is not in the vault: it counts as failing until it is rotated or detached.
+type Lacking struct {
+	Org string `json:"org"`
+	ID  string `json:"credential"`
 }
 
 const (
@@ -120,6 +126,9 @@ func vacant(dir string) error {
 	if err != nil {
 		return err
 	}
+	if _, err := os.Stat(logPath(dir)); err == nil {
+		return fmt.Errorf("there is a log in %s already: nothing was changed; restore into an empty folder", dir)
+	}
 	for _, e := range entries {
 		for _, name := range []string{logFile, vaultFile} {
 			if strings.HasPrefix(strings.TrimPrefix(e.Name(), "."), name) {
@@ -133,6 +142,11 @@ func vacant(dir string) error {
 // restore does the work in a folder of its own.
 func (o RestoreOptions) restore(ctx context.Context, dir string) (done Restored, err error) {
 	if err := fetchNode(ctx, o.Replicas, dir, o.Step); err != nil {
+		return done, err
+	}
+	if v, err := OpenVault(ctx, dir, o.Master); err != nil { // before the long work, if it is the wrong key
+		return done, err
+	} else if err := v.Close(); err != nil {
 		return done, err
 	}
 	if err := prepareLog(ctx, dir, 0); err != nil {
@@ -276,16 +290,16 @@ func (v *Vault) agree(ctx context.Context, s *ledger.State, r *Reader, done *Res
 }
 
 // lacking gives the credentials whose secrets the vault does not hold. One that it holds must open.
-func (v *Vault) lacking(ctx context.Context, s *ledger.State) ([]string, error) {
-	none := []string{}
-	for k, row := range s.Rows() {
+func (v *Vault) lacking(ctx context.Context, s *ledger.State) ([]Lacking, error) {
+	none := []Lacking{}
+	for _, row := range s.Rows() {
 		c, ok := row.(*ledger.Credential)
 		if !ok {
 			continue
 		}
 		_, err := v.open(ctx, c.Org, c.ID)
 		if errors.Is(err, ErrNoSecret) {
-			none = append(none, k.ID)
+			none = append(none, Lacking{c.Org, c.ID})
 		} else if err != nil {
 			return nil, fmt.Errorf("the secret of %s of %s: %w", c.ID, c.Org, err)
 		}

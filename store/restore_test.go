@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -245,13 +246,13 @@ func TestRestoreOfTwoMoments(t *testing.T) {
 		name      string
 		replicas  *ReplicaConfig
 		secrets   int
-		lacking   []string
+		lacking   []Lacking
 		destroyed int
 		unknown   int
 		has       map[string]string
 	}{
-		{"the vault is older", mixed(late, early), 2, []string{"comes"}, 1, 0, map[string]string{"stays": "sk-stays", "goes": "", "comes": ""}},
-		{"the log is older", mixed(early, late), 2, []string{"goes"}, 0, 1, map[string]string{"stays": "sk-stays", "goes": "", "comes": "sk-comes"}},
+		{"the vault is older", mixed(late, early), 2, []Lacking{{"acme", "comes"}}, 1, 0, map[string]string{"stays": "sk-stays", "goes": "", "comes": ""}},
+		{"the log is older", mixed(early, late), 2, []Lacking{{"acme", "goes"}}, 0, 1, map[string]string{"stays": "sk-stays", "goes": "", "comes": "sk-comes"}},
 	} {
 		to := t.TempDir()
 		done := restore(t, RestoreOptions{Replicas: x.replicas, Dir: to, Master: key})
@@ -306,12 +307,12 @@ func TestRestoreRefusesAFolderInUse(t *testing.T) {
 	newNode(t, Options{Dir: dir, Ballast: -1}, "acme").Close()
 	openVault(t, dir, key).Close()
 	c := copiedTo(t, dir)
-	for _, name := range []string{"waybill.db", "waybill.db-wal", "vault.db", "vault.db-wal", ".waybill.db-litestream"} {
-		to := t.TempDir()
+	for _, x := range []struct{ name, says string }{{"waybill.db", "a log"}, {"waybill.db-wal", ""}, {"vault.db", ""}, {"vault.db-wal", ""}, {".waybill.db-litestream", ""}} {
+		name, to := x.name, t.TempDir()
 		if err := os.WriteFile(filepath.Join(to, name), []byte("x"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Restore(t.Context(), RestoreOptions{Replicas: c, Dir: to, Master: key}); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := Restore(t.Context(), RestoreOptions{Replicas: c, Dir: to, Master: key}); err == nil || !strings.Contains(err.Error(), cmp.Or(x.says, x.name)) {
 			t.Errorf("with %s in it: %v", name, err)
 		}
 		if b, err := os.ReadFile(filepath.Join(to, name)); string(b) != "x" {

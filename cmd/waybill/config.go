@@ -27,7 +27,8 @@ type config struct {
 	baseURL       map[string]string          // by provider; none: the provider's own
 	drainTimeout  time.Duration              // how long calls may go on after the node was told to stop
 	recovery      ledger.Rule
-	litestream    string // file; none: no replica
+	litestream    string        // file; none: no replica
+	drillInterval time.Duration // between trials of a restore from the replica; 0: none
 	timeouts      timeouts
 
 	operatorToken string            // what init would make
@@ -104,6 +105,14 @@ var settings = []setting{
 			_, err := os.Stat(v)
 			return err
 		}},
+	{"drill_interval", "WAYBILL_DRILL_INTERVAL", "", "", func(c *config, v string) error {
+		d, err := time.ParseDuration(v)
+		if err != nil || d < 0 {
+			return fmt.Errorf("%q is not a time such as 24h, nor 0 for none", v)
+		}
+		c.drillInterval = d
+		return nil
+	}},
 	{"durability", "WAYBILL_DURABILITY", "durability", "`MODE`: local, which is that an answer is durable on this machine's disk (default local)",
 		func(_ *config, v string) error {
 			switch v {
@@ -151,6 +160,7 @@ type file struct {
 	DrainTimeout  *string             `yaml:"drain_timeout"`
 	Recovery      *string             `yaml:"recovery"`
 	Litestream    *string             `yaml:"litestream"`
+	DrillInterval *string             `yaml:"drill_interval"`
 	Durability    *string             `yaml:"durability"`
 	Timeouts      struct {
 		Connect   *string `yaml:"connect"`
@@ -165,7 +175,7 @@ type file struct {
 func (f *file) values() map[string]*string {
 	return map[string]*string{
 		"listen": f.Listen, "data": f.Data, "master_key_file": f.MasterKeyFile,
-		"drain_timeout": f.DrainTimeout, "recovery": f.Recovery, "litestream": f.Litestream, "durability": f.Durability,
+		"drain_timeout": f.DrainTimeout, "recovery": f.Recovery, "litestream": f.Litestream, "drill_interval": f.DrillInterval, "durability": f.Durability,
 		"timeouts.connect": f.Timeouts.Connect, "timeouts.first_byte": f.Timeouts.FirstByte, "timeouts.idle": f.Timeouts.Idle,
 		"timeouts.total": f.Timeouts.Total, "timeouts.abandoned": f.Timeouts.Abandoned,
 	}
@@ -179,7 +189,7 @@ const (
 // defaults is the configuration of a node of which nothing is said.
 func defaults() config {
 	return config{
-		listen: "127.0.0.1:8080", data: "data", drainTimeout: 30 * time.Second, recovery: ledger.RuleVoid,
+		listen: "127.0.0.1:8080", data: "data", drainTimeout: 30 * time.Second, recovery: ledger.RuleVoid, drillInterval: 24 * time.Hour,
 		timeouts:  timeouts{connect: 5 * time.Second, firstByte: time.Minute, idle: time.Minute, total: 10 * time.Minute, abandoned: 30 * time.Second},
 		upstreams: map[string]router.Provider{}, baseURL: map[string]string{}, platform: map[string]string{},
 	}
@@ -218,18 +228,21 @@ func configure(given map[string]string, env environment) (config, error) {
 			}
 		}
 	}
-	if c.masterKeyFile != "" {
-		return c, nil
-	}
-	c.masterKeyFile = c.data + ".key"
-	if base := filepath.Base(c.data); base == "." || base == ".." { // the key's file stands beside the folder, not in it
-		whole, err := filepath.Abs(c.data)
-		if err != nil {
-			return c, err
-		}
-		c.masterKeyFile = whole + ".key"
+	if c.masterKeyFile == "" {
+		c.masterKeyFile = keyFileOf(c.data)
 	}
 	return c, nil
+}
+
+// keyFileOf is where the master key of a data folder stands unless it is said otherwise: beside the folder, not in it.
+func keyFileOf(data string) string {
+	data = filepath.Clean(data)
+	if base := filepath.Base(data); base == "." || base == ".." {
+		if whole, err := filepath.Abs(data); err == nil {
+			data = whole
+		}
+	}
+	return data + ".key"
 }
 
 // readFile reads the file that is named, or the default one if it is there.

@@ -46,6 +46,7 @@ func commands() []command {
 		modelList, modelPublish, modelRetire,
 		logTail, logExport, verifyCommand,
 		exportTraces, sqlCommand,
+		restoreCommand, drillCommand,
 		vaultRotate,
 		benchCommand, versionCommand,
 	}

@@ -86,7 +86,7 @@ func serveScript(ts *testscript.TestScript, neg bool, args []string) {
 	n.cmd.Dir, n.cmd.Stderr = ts.MkAbs("."), &n.log
 	n.cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 	for _, name := range []string{"WAYBILL_LISTEN", "WAYBILL_DATA", "WAYBILL_OPENAI_BASE_URL", "WAYBILL_ANTHROPIC_BASE_URL", "WAYBILL_GOOGLE_BASE_URL",
-		"OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "WAYBILL_OPERATOR_TOKEN", "WAYBILL_RECOVERY"} {
+		"OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "WAYBILL_OPERATOR_TOKEN", "WAYBILL_RECOVERY", "WAYBILL_MASTER_KEY_FILE", "WAYBILL_DRILL_INTERVAL"} {
 		if v := ts.Getenv(name); v != "" {
 			n.cmd.Env = append(n.cmd.Env, name+"="+v)
 		}

@@ -34,8 +34,9 @@ var serveCommand = command{
 	settings: []string{"listen", "drain-timeout", "recovery", "litestream", "durability"},
 	setup: func(f *flags) action {
 		acceptClock := f.Bool("accept-clock", false, "start though the clock stands behind the log's last event")
+		restore := f.Bool("restore", false, "if the data folder has no log, restore it first from the replica that litestream.yml names")
 		return func(ctx context.Context, w *work, _ []string) error {
-			return serve(ctx, w, nodeOptions{log: slog.New(slog.NewTextHandler(w.stderr, nil)), acceptClock: *acceptClock, replicate: true}, nil)
+			return serve(ctx, w, nodeOptions{log: slog.New(slog.NewTextHandler(w.stderr, nil)), acceptClock: *acceptClock, restore: *restore, replicate: true}, nil)
 		}
 	},
 }
@@ -66,6 +67,7 @@ func serve(ctx context.Context, w *work, o nodeOptions, ready func(n *node, url 
 	go func() { served <- n.server.Serve() }()
 	defer n.behind(ctx, n.verify)()
 	defer n.behind(ctx, n.checker.Run)()
+	defer n.behind(ctx, n.drills)()
 	url := "http://" + addr.String()
 	head, _ := n.head()
 	o.log.Info("serving", slog.String("address", url), slog.String("data", w.conf.data), slog.Uint64("position", head), slog.String("version", version()))
@@ -107,6 +109,7 @@ type node struct {
 type nodeOptions struct {
 	log         *slog.Logger
 	acceptClock bool
+	restore     bool // if there is no log, from the replica
 	replicate   bool // start the replication that the configuration names
 	sandbox     bool // the upstreams are on loopback
 	world       world
@@ -145,6 +148,9 @@ func openNode(ctx context.Context, c config, o nodeOptions) (n *node, err error)
 			n, err = nil, errors.Join(err, n.close())
 		}
 	}()
+	if err := n.ensureLog(ctx, o); err != nil {
+		return n, err
+	}
 	master, err := store.ReadMasterKey(c.masterKeyFile)
 	if err != nil {
 		return n, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"waybill/store"
 )
@@ -16,8 +17,10 @@ var verifyCommand = command{
 		"requests with what follows from the events. It writes nothing and works beside a running node. Exit status 1 means that\n" +
 		"something differs; the first line says where. A log whose tail was cut off, or whose hashes were made anew, differs\n" +
 		"only from a head that was saved before, on another machine.",
-	example: []string{"waybill verify", "waybill verify --save-head head.txt", "waybill verify --head head.txt"},
+	example:  []string{"waybill verify", "waybill verify --save-head head.txt", "waybill verify --head head.txt", "waybill verify --from-replica"},
+	settings: []string{"litestream"},
 	setup: func(f *flags) action {
+		fromReplica := f.Bool("from-replica", false, "verify what the replica would restore, in a copy that is removed again, and compare it with the log of the data folder if there is one")
 		head := f.String("head", "", "hold the log against a saved head: `FILE`, or POSITION:HASH")
 		save := f.String("save-head", "", "write the head to `FILE` if all is well")
 		asJSON := f.Bool("json", false, "print JSON")
@@ -25,6 +28,9 @@ var verifyCommand = command{
 			saved, err := savedHead(*head)
 			if err != nil {
 				return err
+			}
+			if *fromReplica {
+				return verifyReplica(ctx, w, saved, *save, *asJSON)
 			}
 			return verify(ctx, w, saved, *save, *asJSON)
 		}
@@ -39,12 +45,7 @@ func verify(ctx context.Context, w *work, head *store.SavedHead, save string, as
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	progress := func(done, total uint64) {
-		if total > 500_000 {
-			fmt.Fprintf(w.stderr, "%s of %s events\n", grouped(int64(done)), grouped(int64(total)))
-		}
-	}
-	res, err := store.Verify(ctx, r, store.VerifyOptions{Head: head, Progress: progress})
+	res, err := store.Verify(ctx, r, store.VerifyOptions{Head: head, Progress: w.progress})
 	if err != nil {
 		return err
 	}
@@ -54,10 +55,46 @@ func verify(ctx context.Context, w *work, head *store.SavedHead, save string, as
 	if res.First() != nil {
 		return errDiffers
 	}
-	if save != "" {
-		return os.WriteFile(save, []byte(res.Head.String()+"\n"), 0o644)
+	return saveHead(save, res.Head)
+}
+
+func saveHead(file string, head store.SavedHead) error {
+	if file == "" {
+		return nil
 	}
-	return nil
+	return os.WriteFile(file, []byte(head.String()+"\n"), 0o644)
+}
+
+// verifyReplica verifies what a restore would come to. Where there is no data folder, as on an auditor's machine, it stands alone.
+func verifyReplica(ctx context.Context, w *work, head *store.SavedHead, save string, asJSON bool) (err error) {
+	o := store.TrialOptions{Head: head, Step: w.step, Progress: w.progress}
+	if o.Replicas, err = replicasOf(w.conf); err != nil {
+		return err
+	}
+	if exists(filepath.Join(w.conf.data, "waybill.db")) {
+		o.Dir = w.conf.data
+		if o.Own, err = store.OpenReader(ctx, w.conf.data); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, o.Own.Close()) }()
+	}
+	t, err := store.Try(ctx, o)
+	if err != nil {
+		return err
+	}
+	if t.Failure != "" && t.Failure != store.TrialDiffers {
+		return fmt.Errorf("the replica (%s): %w", t.Failure, t.Err)
+	}
+	if err := report(w, t.Verified, head, asJSON); err != nil {
+		return err
+	}
+	if t.Failure != "" {
+		return errDiffers
+	}
+	if o.Own != nil && !asJSON {
+		w.printf("ok: it is this node's log, and lacks %s of its events\n", grouped(int64(t.Behind)))
+	}
+	return saveHead(save, t.Verified.Head)
 }
 
 // verified is what verify prints as JSON.
