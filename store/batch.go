@@ -27,6 +27,9 @@ func (r *Reports) step(ctx context.Context) (n int, err error) {
 	if err != nil || len(recs) == 0 {
 		return 0, err
 	}
+	// The transaction outlives ctx: were it rolled back from the side, what the connection's own statements have still to
+	// write would be committed row by row.
+	ctx = context.WithoutCancel(ctx)
 	tx, err := r.pinned.BeginTx(ctx, nil)
 	if err != nil {
 		return 0, err

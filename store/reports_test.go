@@ -373,3 +373,29 @@ func TestReportsSurviveOddHistory(t *testing.T) {
 		t.Error(v.First())
 	}
 }
+
+// A fold that is told to stop has written a batch, or nothing of it: usage adds up, and half a batch would count twice.
+func TestReportsStopAnywhere(t *testing.T) {
+	y := told(t)
+	r := reader(t, y.dir)
+	for i := range 40 {
+		remove(t, reportsPath(y.dir))
+		for _, d := range []time.Duration{time.Duration(i) * 50 * time.Microsecond, time.Hour} {
+			reports, err := OpenReports(t.Context(), y.dir, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), d)
+			if err := reports.CatchUp(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatal(err)
+			}
+			cancel()
+			if err := reports.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if d := y.verify(VerifyOptions{}).First(); d != nil {
+			t.Fatalf("stopped after %d x 50 µs: %v", i, d)
+		}
+	}
+}
