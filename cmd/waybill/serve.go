@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net/http"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -113,30 +112,6 @@ type nodeOptions struct {
 	replicate   bool // start the replication that the configuration names
 	sandbox     bool // the upstreams are on loopback
 	world       world
-}
-
-// world is what a node takes from outside; the zero value is the real one, a simulation has its own.
-type world struct {
-	now       func() time.Time
-	elapsed   func() time.Duration // a monotonic clock; nil: that of now
-	newID     func() uuid.UUID
-	eventID   func() uuid.UUID // nil: newID
-	disk      store.Disk
-	ballast   int64             // bytes; 0: the store's default
-	transport http.RoundTripper // to the upstreams
-}
-
-func (w world) orReal() world {
-	if w.now == nil {
-		w.now = time.Now
-	}
-	if w.newID == nil {
-		w.newID = func() uuid.UUID { return uuid.Must(uuid.NewV7()) }
-	}
-	if w.eventID == nil {
-		w.eventID = w.newID
-	}
-	return w
 }
 
 // openNode opens what a node consists of, in the order of its dependencies, and brings it to a state from which it can
