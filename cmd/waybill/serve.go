@@ -13,8 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
-
 	wbhttp "waybill/http"
 	"waybill/ledger"
 	"waybill/router"
