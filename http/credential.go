@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"waybill/ledger"
+	"waybill/ledger/secret"
 )
 
 // credential is a provider secret that waybill keeps, as the control API shows it: never the secret.
@@ -43,19 +44,19 @@ type credentials struct {
 }
 
 type newCredential struct {
-	Provider string     `json:"provider"`
-	Name     string     `json:"name"` // the provider's unless given
-	Secret   string     `json:"secret"`
-	BaseURL  string     `json:"base_url"`
-	Use      ledger.Use `json:"use"` // prefer unless given
-	Order    int        `json:"order"`
+	Provider string      `json:"provider"`
+	Name     string      `json:"name"` // the provider's unless given
+	Secret   secret.Text `json:"secret"`
+	BaseURL  string      `json:"base_url"`
+	Use      ledger.Use  `json:"use"` // prefer unless given
+	Order    int         `json:"order"`
 
 	Commitment newCommitment `json:"commitment"`
 	RequireOK  bool          `json:"require_ok"` // refuse it unless a check finds it good
 }
 
 type credentialRotation struct {
-	Secret string `json:"secret"`
+	Secret secret.Text `json:"secret"`
 }
 
 func credentialRoutes() []route {
@@ -138,7 +139,8 @@ func (s *Server) addressed(provider string) bool {
 }
 
 // validSecret takes what can stand in a header.
-func validSecret(s string) error {
+func validSecret(t secret.Text) error {
+	s := t.Reveal()
 	if s == "" || len(s) > 4096 || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' }) {
 		return invalid("secret", "is 1 to 4096 visible ASCII characters")
 	}

@@ -22,6 +22,7 @@ import (
 	wbhttp "waybill/http"
 	"waybill/ledger"
 	"waybill/ledger/catalogue"
+	"waybill/ledger/secret"
 	"waybill/router"
 	"waybill/router/dialects"
 	"waybill/router/sandbox"
@@ -244,14 +245,12 @@ func (n *node) holds() (open int) {
 
 type secrets struct{ vault *store.Vault }
 
-func (s secrets) Put(ctx context.Context, org, credential, secret string) (string, error) {
-	v := store.NewSecret(secret)
+func (s secrets) Put(ctx context.Context, org, credential string, v secret.Text) (string, error) {
 	return store.Fingerprint(v), s.vault.Put(ctx, org, credential, v)
 }
 
-func (s secrets) Secret(ctx context.Context, c *ledger.Credential) (string, error) {
-	v, err := s.vault.Get(ctx, c.Org, c.ID)
-	return v.Reveal(), err
+func (s secrets) Secret(ctx context.Context, c *ledger.Credential) (secret.Text, error) {
+	return s.vault.Get(ctx, c.Org, c.ID)
 }
 
 func (s secrets) Delete(ctx context.Context, org, credential string) error {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"waybill/ledger/secret"
 	"waybill/router"
 )
 
@@ -117,6 +118,8 @@ func (d *description) schema(t reflect.Type) object {
 		return object{"type": []string{"string", "integer"}, "description": "dollars as a decimal string, or tokens as a whole number", "example": "5.000000"}
 	case reflect.TypeFor[Time]():
 		return object{"type": []string{"string", "null"}, "format": "date-time"}
+	case reflect.TypeFor[secret.Text]():
+		return object{"type": "string", "format": "password", "writeOnly": true}
 	case reflect.TypeFor[json.RawMessage]():
 		return object{}
 	case reflect.TypeFor[document]():

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"waybill/ledger"
+	"waybill/ledger/secret"
 	"waybill/router"
 )
 
@@ -59,9 +60,9 @@ type Naming interface {
 // Vault keeps the secrets of credentials.
 type Vault interface {
 	// Put seals a credential's secret, in place of one that it may have, and gives what may be known of it.
-	Put(ctx context.Context, org, credential, secret string) (fingerprint string, err error)
+	Put(ctx context.Context, org, credential string, s secret.Text) (fingerprint string, err error)
 	// Secret opens the secret of a credential.
-	Secret(ctx context.Context, c *ledger.Credential) (string, error)
+	Secret(ctx context.Context, c *ledger.Credential) (secret.Text, error)
 	// Delete destroys a credential's secret. One that is not there is no error.
 	Delete(ctx context.Context, org, credential string) error
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"waybill/ledger"
+	"waybill/ledger/secret"
 )
 
 // attempt is one call upstream, made for the leg of a run that was admitted last.
@@ -20,7 +21,7 @@ type attempt struct {
 	*run
 	on     Leg
 	trial  *Trial
-	secret string
+	secret secret.Text
 	began  time.Time
 
 	ctx    context.Context // the call's own: it outlives the caller, so that an answer can be read to its end
@@ -60,8 +61,8 @@ const maxDrains = 256
 // clientGone is the reason of a resolution whose caller has left.
 const clientGone = "client_gone"
 
-func (r *run) attempt(leg Leg, trial *Trial, secret string) *attempt {
-	a := &attempt{run: r, on: leg, trial: trial, secret: secret, began: r.d.Now()}
+func (r *run) attempt(leg Leg, trial *Trial, key secret.Text) *attempt {
+	a := &attempt{run: r, on: leg, trial: trial, secret: key, began: r.d.Now()}
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.client))
 	a.ctx, a.cancel = ctx, cancel
 	most := r.timeouts.Total - a.began.Sub(r.started)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"waybill/ledger"
+	"waybill/ledger/secret"
 )
 
 // Books is what the router needs of the ledger's keeper.
@@ -20,7 +21,7 @@ type Books interface {
 // Secrets opens credentials.
 type Secrets interface {
 	// Secret is the secret of a credential, for one call's header.
-	Secret(ctx context.Context, c *ledger.Credential) (string, error)
+	Secret(ctx context.Context, c *ledger.Credential) (secret.Text, error)
 }
 
 // Task is one request to be answered.

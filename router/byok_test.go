@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"waybill/ledger"
+	"waybill/ledger/secret"
 	"waybill/router"
 	"waybill/router/dialects"
 	"waybill/router/sandbox"
@@ -139,9 +140,9 @@ type torn struct {
 	credential string
 }
 
-func (s torn) Secret(ctx context.Context, c *ledger.Credential) (string, error) {
+func (s torn) Secret(ctx context.Context, c *ledger.Credential) (secret.Text, error) {
 	if c.ID == s.credential {
-		return "", errors.New("the vault does not open")
+		return secret.Text{}, errors.New("the vault does not open")
 	}
 	return s.secrets.Secret(ctx, c)
 }

@@ -219,11 +219,11 @@ func (d *Dispatcher) found(ctx context.Context, by ledger.By, c *ledger.Credenti
 
 // look checks a credential with the secret that the vault has.
 func (d *Dispatcher) look(ctx context.Context, c *ledger.Credential) (Finding, error) {
-	secret, err := d.Secrets.Secret(context.WithoutCancel(ctx), c)
+	key, err := d.Secrets.Secret(context.WithoutCancel(ctx), c)
 	if err != nil {
 		return Finding{}, err
 	}
-	f := d.Check(ctx, c.Provider, c.BaseURL, secret)
+	f := d.Check(ctx, c.Provider, c.BaseURL, key)
 	return f, ctx.Err() // a check that was cut short has found nothing
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"waybill/ledger"
+	hidden "waybill/ledger/secret"
 	"waybill/router"
 )
 
@@ -31,7 +32,7 @@ func TestCheck(t *testing.T) {
 			"sk-sandbox-fail-bad-gateway":   ledger.CheckUnreachable,
 			"sk-sandbox-fail-not-found":     ledger.CheckUnreachable,
 		} {
-			f := n.d.Check(t.Context(), provider, "", secret)
+			f := n.d.Check(t.Context(), provider, "", hidden.New(secret))
 			if f.Status != want || (f.Message == "") != (want == ledger.CheckOK) || strings.Contains(f.Message, secret) {
 				t.Errorf("%s, %s: %+v, want %s", provider, secret, f, want)
 			}
@@ -40,10 +41,10 @@ func TestCheck(t *testing.T) {
 	if len(n.up.Calls()) != 0 {
 		t.Error("a check is a call that costs")
 	}
-	if f := n.d.Check(t.Context(), "azure", "", "k"); f.Status != ledger.CheckUnreachable {
+	if f := n.d.Check(t.Context(), "azure", "", hidden.New("k")); f.Status != ledger.CheckUnreachable {
 		t.Errorf("without an address: %+v", f)
 	}
-	if f := n.d.Check(t.Context(), "openai", "http://127.0.0.1:1", "sk-secret"); f.Status != ledger.CheckUnreachable || strings.Contains(f.Message, "127.0.0.1") {
+	if f := n.d.Check(t.Context(), "openai", "http://127.0.0.1:1", hidden.New("sk-secret")); f.Status != ledger.CheckUnreachable || strings.Contains(f.Message, "127.0.0.1") {
 		t.Errorf("nobody there: %+v", f)
 	}
 }
@@ -57,14 +58,14 @@ func TestCheckByQuirks(t *testing.T) {
 	}))
 	defer s.Close()
 	n.d.Providers["odd"] = router.Provider{Dialects: []ledger.Dialect{ledger.DialectOpenAIChat}, BaseURL: s.URL, Quirks: router.Quirks{KeyHeader: "Api-Key", CheckPath: "/key"}}
-	if f := n.d.Check(t.Context(), "odd", "", "sk-x"); f.Status != ledger.CheckOK || path != "GET /key" || key != "sk-x" || bearer != "" {
+	if f := n.d.Check(t.Context(), "odd", "", hidden.New("sk-x")); f.Status != ledger.CheckOK || path != "GET /key" || key != "sk-x" || bearer != "" {
 		t.Errorf("%+v: %s, key %q, bearer %q", f, path, key, bearer)
 	}
 	// A redirect would take the secret elsewhere.
 	n.d.Client = router.NewClient(time.Second)
 	away := httptest.NewServer(http.RedirectHandler(s.URL, http.StatusFound))
 	defer away.Close()
-	if f := n.d.Check(t.Context(), "odd", away.URL, "sk-x"); f.Status == ledger.CheckOK {
+	if f := n.d.Check(t.Context(), "odd", away.URL, hidden.New("sk-x")); f.Status == ledger.CheckOK {
 		t.Errorf("a redirect is %+v", f)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"waybill/ledger"
+	"waybill/ledger/secret"
 )
 
 // checkTime bounds the check of a credential.
@@ -27,7 +28,7 @@ type Finding struct {
 // Check asks a provider whether it takes a secret, by a call that costs nothing: the list of its models. What a list does
 // not show, such as an account without money, only calls find out. Base is where calls with the secret go, if not to the
 // provider's own address.
-func (d *Dispatcher) Check(ctx context.Context, provider, base, secret string) Finding {
+func (d *Dispatcher) Check(ctx context.Context, provider, base string, key secret.Text) Finding {
 	p, ok := d.Providers[provider]
 	base = cmp.Or(base, p.BaseURL)
 	if !ok || base == "" {
@@ -35,7 +36,7 @@ func (d *Dispatcher) Check(ctx context.Context, provider, base, secret string) F
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	err := p.list(ctx, d.Client, d.Upstreams[p.Dialects[0]].Listing(secret), base, secret)
+	err := p.list(ctx, d.Client, d.Upstreams[p.Dialects[0]].Listing(key), base, key)
 	if err == nil {
 		return Finding{Status: ledger.CheckOK}
 	}
@@ -43,7 +44,7 @@ func (d *Dispatcher) Check(ctx context.Context, provider, base, secret string) F
 }
 
 // list makes the call.
-func (p Provider) list(ctx context.Context, client *http.Client, e Envelope, base, secret string) *UpstreamError {
+func (p Provider) list(ctx context.Context, client *http.Client, e Envelope, base string, key secret.Text) *UpstreamError {
 	path := cmp.Or(p.Quirks.CheckPath, e.Path)
 	connected := false
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected = true }})
@@ -55,7 +56,7 @@ func (p Provider) list(ctx context.Context, client *http.Client, e Envelope, bas
 	for name, values := range e.Header {
 		req.Header[name] = values
 	}
-	p.Quirks.authenticate(req.Header, secret)
+	p.Quirks.authenticate(req.Header, key)
 	resp, err := client.Do(req)
 	if err != nil {
 		reason := "no connection stands"
@@ -72,7 +73,7 @@ func (p Provider) list(ctx context.Context, client *http.Client, e Envelope, bas
 	case err != nil:
 		return &UpstreamError{Class: ClassConnection, Status: resp.StatusCode, Err: errors.New("the answer broke off")}
 	}
-	return refusal(e.Decoder, resp.StatusCode, resp.Header, body, secret)
+	return refusal(e.Decoder, resp.StatusCode, resp.Header, body, key)
 }
 
 // findingOf is what a failure says of the credential that it met, by what of its words can be believed: of a check all, and of a

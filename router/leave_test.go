@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"waybill/ledger"
+	"waybill/ledger/secret"
 	"waybill/router"
 	"waybill/store"
 )
@@ -45,9 +46,9 @@ func TestLeftBeforeCall(t *testing.T) {
 // absent are secrets that come when their reader has lost patience.
 type absent struct{ leave context.CancelFunc }
 
-func (s absent) Secret(ctx context.Context, _ *ledger.Credential) (string, error) {
+func (s absent) Secret(ctx context.Context, _ *ledger.Credential) (secret.Text, error) {
 	s.leave()
-	return "", ctx.Err()
+	return secret.Text{}, ctx.Err()
 }
 
 // A caller's leaving says nothing about a credential.

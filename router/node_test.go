@@ -13,6 +13,7 @@ import (
 
 	"waybill/ledger"
 	"waybill/ledger/catalogue"
+	"waybill/ledger/secret"
 	"waybill/router"
 	"waybill/router/dialects"
 	"waybill/router/sandbox"
@@ -32,7 +33,9 @@ type node struct {
 
 type secrets map[string]string
 
-func (s secrets) Secret(_ context.Context, c *ledger.Credential) (string, error) { return s[c.ID], nil }
+func (s secrets) Secret(_ context.Context, c *ledger.Credential) (secret.Text, error) {
+	return secret.New(s[c.ID]), nil
+}
 
 func newNode(t *testing.T, plans ...ledger.Plan) *node {
 	t.Helper()

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"waybill/ledger"
+	"waybill/ledger/secret"
 )
 
 // Provider is where a provider is reached, what it speaks, and how it departs from that.
@@ -34,14 +35,14 @@ type Quirks struct {
 	Drop []string `json:"drop,omitempty" yaml:"drop"`
 }
 
-func (q Quirks) authenticate(h http.Header, secret string) {
+func (q Quirks) authenticate(h http.Header, key secret.Text) {
 	if q.KeyHeader == "" {
 		return
 	}
 	for _, name := range []string{"Authorization", "X-Api-Key", "X-Goog-Api-Key"} {
 		h.Del(name)
 	}
-	h.Set(q.KeyHeader, secret)
+	h.Set(q.KeyHeader, key.Reveal())
 }
 
 // dialect chooses what to speak with the provider: the caller's own dialect where it can be, since then nothing is

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"waybill/ledger"
+	"waybill/ledger/secret"
 )
 
 const (
@@ -54,11 +55,11 @@ func TestProviderDialect(t *testing.T) {
 
 func TestKeyHeader(t *testing.T) {
 	h := http.Header{"Authorization": {"Bearer s"}}
-	Quirks{}.authenticate(h, "s")
+	Quirks{}.authenticate(h, secret.New("s"))
 	if h.Get("Authorization") != "Bearer s" {
 		t.Error(h)
 	}
-	Quirks{KeyHeader: "api-key"}.authenticate(h, "s")
+	Quirks{KeyHeader: "api-key"}.authenticate(h, secret.New("s"))
 	if len(h) != 1 || h.Get("Api-Key") != "s" {
 		t.Error(h)
 	}

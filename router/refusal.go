@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
+
+	"waybill/ledger/secret"
 )
 
 // Bounds of what is kept of a provider's words, in bytes, and of what is believed of its hint.
@@ -44,7 +46,7 @@ func ClassOf(status int) Class {
 
 // refusal reads a provider's error answer by its dialect, falls back on the status and the bare text, and
 // removes the secret.
-func refusal(d Decoder, status int, header http.Header, body []byte, secret string) *UpstreamError {
+func refusal(d Decoder, status int, header http.Header, body []byte, key secret.Text) *UpstreamError {
 	doc, err := Document(body)
 	if err != nil {
 		doc = gjson.Result{}
@@ -62,23 +64,23 @@ func refusal(d Decoder, status int, header http.Header, body []byte, secret stri
 	if hint := retryAfter(header); hint > 0 {
 		e.RetryAfter = hint
 	}
-	return presentable(e, status, secret)
+	return presentable(e, status, key)
 }
 
 // presentable makes an upstream's failure fit to be shown and logged: without the secret that some providers
 // and proxies echo, valid UTF-8, on one line, and short.
-func presentable(e *UpstreamError, status int, secret string) *UpstreamError {
+func presentable(e *UpstreamError, status int, key secret.Text) *UpstreamError {
 	if e.Status == 0 {
 		e.Status = status
 	}
-	e.Code, e.Field = plain(e.Code, secret, maxWord), plain(e.Field, secret, maxWord)
-	e.Message = plain(e.Message, secret, maxMessage)
+	e.Code, e.Field = plain(e.Code, key, maxWord), plain(e.Field, key, maxWord)
+	e.Message = plain(e.Message, key, maxMessage)
 	return e
 }
 
-func plain(s, secret string, limit int) string {
-	if secret != "" {
-		s = strings.ReplaceAll(s, secret, "[redacted]")
+func plain(s string, key secret.Text, limit int) string {
+	if !key.IsZero() {
+		s = strings.ReplaceAll(s, key.Reveal(), "[redacted]")
 	}
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	if len(s) > limit {

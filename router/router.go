@@ -129,7 +129,7 @@ func (r *run) try(leg Leg) (done bool, failure *Failure) {
 		return false, nil
 	}
 	defer func() { trial.Report(ClassCanceled, r.d.Now()) }() // if nobody else does: there was no call
-	secret, err := r.d.Secrets.Secret(context.WithoutCancel(r.client), leg.Credential)
+	key, err := r.d.Secrets.Secret(context.WithoutCancel(r.client), leg.Credential)
 	if err != nil {
 		trial.Report(ClassCredential, r.d.Now())
 		r.pass(leg, "credential_unreadable")
@@ -145,7 +145,7 @@ func (r *run) try(leg Leg) (done bool, failure *Failure) {
 	if r.calls == 0 {
 		r.d.Retries.earn(leg.Credential.ID)
 	}
-	a := r.attempt(leg, trial, secret)
+	a := r.attempt(leg, trial, key)
 	defer a.close()
 	return a.call()
 }

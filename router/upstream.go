@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"waybill/ledger"
+	"waybill/ledger/secret"
 )
 
 // Upstream opens calls in one dialect. Each dialect's folder has one; package router/dialects lists them.
@@ -15,7 +16,7 @@ type Upstream interface {
 	// sent. Cancelling ctx ends the call; if its cause is an *UpstreamError, that is how the call failed.
 	Open(ctx context.Context, c Call) (Reply, error)
 	// Listing is the free call that shows whether a secret is taken: a GET of the provider's models.
-	Listing(secret string) Envelope
+	Listing(key secret.Text) Envelope
 }
 
 // Call is one attempt, ready to be sent.
@@ -23,10 +24,10 @@ type Call struct {
 	Request   *Request
 	Attempt   string // attempt id, sent upstream as X-Client-Request-Id: "<request id>.<n>", n from 1
 	Model     ledger.Model
-	BaseURL   string // as the provider's own SDK takes it, without a slash at its end
-	Secret    string // the credential, sent in a header only
-	Quirks    Quirks // how the provider departs from its dialect
-	OutputCap int64  // tokens, sent in the dialect's own field; 0: none is known, for a model that the catalogue does not list
+	BaseURL   string      // as the provider's own SDK takes it, without a slash at its end
+	Secret    secret.Text // the credential, sent in a header only
+	Quirks    Quirks      // how the provider departs from its dialect
+	OutputCap int64       // tokens, sent in the dialect's own field; 0: none is known, for a model that the catalogue does not list
 	Client    *http.Client
 	Connect   time.Duration // longest wait for a connection; 0: the client's own
 	Idle      time.Duration // longest wait between two bytes of the answer

@@ -123,7 +123,7 @@ func decodeKey(text string) ([]byte, error) {
 }
 
 // Former is the key that this one has replaced, and whether its file is there.
-func (m MasterKey) Former() (MasterKey, bool) { return MasterKey{key: m.former}, m.former.value != nil }
+func (m MasterKey) Former() (MasterKey, bool) { return MasterKey{key: m.former}, !m.former.IsZero() }
 
 // ID names the key without telling it: which master key wraps a data key is written beside it.
 func (m MasterKey) ID() string {

@@ -60,7 +60,7 @@ type ring struct {
 func newRing(m MasterKey) (*ring, error) {
 	r := &ring{current: m.ID(), sealers: map[string]sealer{}}
 	for _, k := range []MasterKey{m, {key: m.former}} {
-		if k.key.value == nil {
+		if k.key.IsZero() {
 			continue
 		}
 		s, err := newSealer([]byte(k.key.Reveal()))

@@ -125,7 +125,7 @@ func (o TrialOptions) try(ctx context.Context, dir string, t *Trial) error {
 	if err := errors.Join(err, r.Close()); err != nil {
 		return err
 	}
-	if o.Master.key.value == nil {
+	if o.Master.key.IsZero() {
 		return nil
 	}
 	o.Step("opening the vault's copy")

@@ -55,7 +55,7 @@ var ErrNoSecret = errors.New("the vault holds no such secret")
 
 // OpenVault opens the vault of a data folder, and makes it if there is none. Its caller holds the folder's lock.
 func OpenVault(ctx context.Context, dir string, master MasterKey) (*Vault, error) {
-	if master.key.value == nil {
+	if master.key.IsZero() {
 		return nil, errors.New("opening the vault: no master key")
 	}
 	path := filepath.Join(dir, vaultFile)

@@ -5,6 +5,7 @@ import (
 
 	wbhttp "waybill/http"
 	"waybill/ledger"
+	"waybill/ledger/secret"
 	"waybill/store"
 )
 
@@ -13,14 +14,12 @@ import (
 // secrets is the vault to the server and the router.
 type secrets struct{ vault *store.Vault }
 
-func (s secrets) Put(ctx context.Context, org, credential, secret string) (fingerprint string, err error) {
-	v := store.NewSecret(secret)
+func (s secrets) Put(ctx context.Context, org, credential string, v secret.Text) (fingerprint string, err error) {
 	return store.Fingerprint(v), s.vault.Put(ctx, org, credential, v)
 }
 
-func (s secrets) Secret(ctx context.Context, c *ledger.Credential) (string, error) {
-	v, err := s.vault.Get(ctx, c.Org, c.ID)
-	return v.Reveal(), err
+func (s secrets) Secret(ctx context.Context, c *ledger.Credential) (secret.Text, error) {
+	return s.vault.Get(ctx, c.Org, c.ID)
 }
 
 func (s secrets) Delete(ctx context.Context, org, credential string) error {

@@ -15,6 +15,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"waybill/ledger"
+	"waybill/ledger/secret"
 	"waybill/router"
 )
 
@@ -31,8 +32,8 @@ type config struct {
 	drillInterval time.Duration // between trials of a restore from the replica; 0: none
 	timeouts      timeouts
 
-	operatorToken string            // what init would make
-	platform      map[string]string // provider to secret: credentials of the platform at first start
+	operatorToken secret.Text            // what init would make
+	platform      map[string]secret.Text // provider to secret: credentials of the platform at first start
 }
 
 // timeouts bound an attempt at an upstream.
@@ -46,6 +47,9 @@ type timeouts struct {
 
 // environment is the variables that a program was started with.
 type environment map[string]string
+
+// Format hides the values: some are secrets.
+func (e environment) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "[%d variables]", len(e)) }
 
 // environ reads them from the form in which a process has them. Of two the later one counts, as for a child process.
 func environ(pairs []string) environment {
@@ -132,7 +136,7 @@ var settings = []setting{
 		if len(v) < minToken {
 			return fmt.Errorf("a token of %d characters can be guessed: use at least %d", len(v), minToken)
 		}
-		c.operatorToken = v
+		c.operatorToken = secret.New(v)
 		return nil
 	}},
 }
@@ -191,7 +195,7 @@ func defaults() config {
 	return config{
 		listen: "127.0.0.1:8080", data: "data", drainTimeout: 30 * time.Second, recovery: ledger.RuleVoid, drillInterval: 24 * time.Hour,
 		timeouts:  timeouts{connect: 5 * time.Second, firstByte: time.Minute, idle: time.Minute, total: 10 * time.Minute, abandoned: 30 * time.Second},
-		upstreams: map[string]router.Provider{}, baseURL: map[string]string{}, platform: map[string]string{},
+		upstreams: map[string]router.Provider{}, baseURL: map[string]string{}, platform: map[string]secret.Text{},
 	}
 }
 

@@ -52,7 +52,7 @@ func TestOrderOfConfiguration(t *testing.T) {
 		c.recovery != ledger.RuleCaptureHeld || c.baseURL["openai"] != "http://127.0.0.1:9/v1" || c.timeouts.idle != 7*time.Second {
 		t.Errorf("got %+v", c)
 	}
-	if len(c.platform) != 1 || c.platform["google"] != "g" {
+	if len(c.platform) != 1 || c.platform["google"].Reveal() != "g" {
 		t.Errorf("platform credentials: %d, want Google's alone, without its spaces", len(c.platform))
 	}
 }
@@ -90,11 +90,11 @@ func TestProvidersOfConfiguration(t *testing.T) {
 		t.Errorf("%d providers, mistral at %s: the known ones were altered", len(got), dialects.Providers["mistral"].BaseURL)
 	}
 	// Azure has no address of its own, so that a credential of the platform's would lead nowhere.
-	if len(c.platform) != 1 || c.platform["groq"] != "gsk" {
+	if len(c.platform) != 1 || c.platform["groq"].Reveal() != "gsk" {
 		t.Errorf("platform credentials for %v, want groq", slices.Sorted(maps.Keys(c.platform)))
 	}
 	c, err = configure(nil, environ([]string{"AZURE_OPENAI_API_KEY=az", "WAYBILL_AZURE_BASE_URL=https://r.openai.azure.com/openai/v1"}))
-	if err != nil || c.platform["azure"] != "az" {
+	if err != nil || c.platform["azure"].Reveal() != "az" {
 		t.Errorf("platform credentials for %v, %v, want azure", slices.Sorted(maps.Keys(c.platform)), err)
 	}
 }

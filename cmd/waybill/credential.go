@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"waybill/ledger"
+	"waybill/ledger/secret"
 	"waybill/router"
 )
 
@@ -79,11 +80,11 @@ var credentialAttach = command{
 				}
 				body["commitment"] = c
 			}
-			secret, err := w.secret()
+			given, err := w.secret()
 			if err != nil {
 				return err
 			}
-			body["secret"] = secret
+			body["secret"] = given.Reveal()
 			answer, err := a.call(ctx, "POST", wallet(args[0]), body)
 			return showChecked(w, answer, err, *asJSON)
 		})
@@ -116,11 +117,11 @@ var credentialRotate = command{
 	setup: func(f *flags) action {
 		asJSON := f.asJSON()
 		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
-			secret, err := w.secret()
+			given, err := w.secret()
 			if err != nil {
 				return err
 			}
-			answer, err := onCredential(ctx, a, "POST", args, "/rotate", map[string]any{"secret": secret})
+			answer, err := onCredential(ctx, a, "POST", args, "/rotate", map[string]any{"secret": given.Reveal()})
 			return showChecked(w, answer, err, *asJSON)
 		})
 	},
@@ -157,16 +158,16 @@ func wallet(org string) string {
 }
 
 // secret reads a secret from the standard input: it must not be an argument, which every process on the machine can read.
-func (w *work) secret() (string, error) {
+func (w *work) secret() (secret.Text, error) {
 	b, err := io.ReadAll(io.LimitReader(w.stdin, 8192))
 	if err != nil {
-		return "", fmt.Errorf("reading the secret: %w", err)
+		return secret.Text{}, fmt.Errorf("reading the secret: %w", err)
 	}
 	s := strings.TrimSpace(string(b))
 	if s == "" {
-		return "", errors.New("there is no secret on the standard input: echo \"$KEY\" | waybill credential …")
+		return secret.Text{}, errors.New("there is no secret on the standard input: echo \"$KEY\" | waybill credential …")
 	}
-	return s, nil
+	return secret.New(s), nil
 }
 
 // credentialTable lists credentials, and below them the commitments of those that have one.

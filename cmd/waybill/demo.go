@@ -13,6 +13,7 @@ import (
 
 	wbhttp "waybill/http"
 	"waybill/ledger"
+	"waybill/ledger/secret"
 	"waybill/router/sandbox"
 	"waybill/store"
 )
@@ -75,7 +76,7 @@ func demo(ctx context.Context, w *work, once, asJSON bool) (err error) {
 	w.conf.listen, w.conf.data, w.conf.masterKeyFile = freeOr(listen, once), filepath.Join(dir, "data"), filepath.Join(dir, "data.key")
 	w.conf.drainTimeout = time.Second
 	for _, p := range []string{sandbox.OpenAI, sandbox.Anthropic, sandbox.Google} {
-		w.conf.baseURL[p], w.conf.platform[p] = up.BaseURL(p), "sk-sandbox-platform-"+p
+		w.conf.baseURL[p], w.conf.platform[p] = up.BaseURL(p), secret.New("sk-sandbox-platform-"+p)
 	}
 	if _, err := create(ctx, w.conf); err != nil {
 		return err

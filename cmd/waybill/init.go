@@ -31,7 +31,7 @@ var initCommand = command{
 			}
 			w.printf("data folder      %s\n", w.conf.data)
 			w.printf("master key       %s (keep a copy elsewhere: without it no provider secret can be read)\n", w.conf.masterKeyFile)
-			if w.conf.operatorToken != "" {
+			if !w.conf.operatorToken.IsZero() {
 				w.printf("operator token   as in WAYBILL_OPERATOR_TOKEN\n")
 			} else {
 				w.printf("operator token   %s (shown this once)\n", token)
@@ -77,7 +77,7 @@ func create(ctx context.Context, c config) (token string, err error) {
 	if err := vault.Close(); err != nil {
 		return "", err
 	}
-	if token = c.operatorToken; token == "" {
+	if token = c.operatorToken.Reveal(); token == "" {
 		token = "wbo_" + rand.Text() + rand.Text()[:6]
 	}
 	return token, s.SetNodeValue(ctx, operatorValue, []byte(digest(token)))

@@ -219,7 +219,7 @@ func (n *node) newServer(ctx context.Context, o nodeOptions) (*wbhttp.Server, er
 	if err != nil {
 		return nil, err
 	}
-	if t := n.conf.operatorToken; t != "" && digest(t) != string(hash) {
+	if t := n.conf.operatorToken.Reveal(); t != "" && digest(t) != string(hash) {
 		hash = []byte(digest(t))
 		if err := n.store.SetNodeValue(ctx, operatorValue, hash); err != nil {
 			return nil, err

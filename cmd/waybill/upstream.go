@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"waybill/ledger"
+	"waybill/ledger/secret"
 	"waybill/router"
 	"waybill/router/dialects"
 )
@@ -86,7 +87,7 @@ func upstreamSettings() (all []setting) {
 		all = append(all, setting{env: variable, set: func(c *config, v string) error {
 			// A credential of the platform needs an address to go to, which not each provider has.
 			if v = strings.TrimSpace(v); v != "" && c.providers()[provider].BaseURL != "" {
-				c.platform[provider] = v
+				c.platform[provider] = secret.New(v)
 			}
 			return nil
 		}})

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"waybill/ledger"
+	"waybill/ledger/secret"
 	"waybill/router"
 )
 
@@ -24,7 +25,7 @@ func answered(t *testing.T, c router.Call, kind, answer string) (steps []router.
 		io.WriteString(w, answer)
 	}))
 	defer s.Close()
-	c.BaseURL, c.Client, c.Secret, c.Attempt = s.URL, s.Client(), "secret", "req_1.1"
+	c.BaseURL, c.Client, c.Secret, c.Attempt = s.URL, s.Client(), secret.New("secret"), "req_1.1"
 	if reply, err = (Upstream{}).Open(context.Background(), c); err != nil {
 		return nil, nil, sent, body, err
 	}

@@ -62,9 +62,9 @@ func header(c router.Call) http.Header {
 		}
 	}
 	if h.Get("Anthropic-Version") >= bearerVersion {
-		h["Authorization"] = []string{"Bearer " + c.Secret}
+		h["Authorization"] = []string{"Bearer " + c.Secret.Reveal()}
 	} else {
-		h["X-Api-Key"] = []string{c.Secret}
+		h["X-Api-Key"] = []string{c.Secret.Reveal()}
 	}
 	return h
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"waybill/ledger"
+	"waybill/ledger/secret"
 	"waybill/router"
 	"waybill/router/dialects"
 )
@@ -44,7 +45,7 @@ func hello(t *testing.T, stream bool) *router.Request {
 
 func call(r *router.Request, base string) router.Call {
 	return router.Call{
-		Request: r, Attempt: "req-1.1", BaseURL: base, Secret: "sk-secret-0123", OutputCap: 500,
+		Request: r, Attempt: "req-1.1", BaseURL: base, Secret: secret.New("sk-secret-0123"), OutputCap: 500,
 		Client: http.DefaultClient, Idle: 5 * time.Second,
 		Model: ledger.Model{Name: "provider/model", ID: "model-1", Features: []string{
 			ledger.FeatureChat, ledger.FeatureSampling, ledger.FeatureReasoning, ledger.FeatureMaxTokens}},

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"waybill/ledger"
+	hidden "waybill/ledger/secret"
 	"waybill/router"
 	"waybill/router/dialects"
 	"waybill/router/sandbox"
@@ -36,7 +37,7 @@ func through(t *testing.T, provider, base, secret, prompt string, stream bool) (
 		t.Fatal(err)
 	}
 	c := call(request(t, string(body)), base)
-	c.Secret, c.Attempt = secret, "req-"+provider+".1"
+	c.Secret, c.Attempt = hidden.New(secret), "req-"+provider+".1"
 	c.Model = models[provider]
 	reply, err := dialects.Upstreams[dialects.Providers[provider].Dialects[0]].Open(context.Background(), c)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"waybill/ledger"
+	"waybill/ledger/secret"
 	"waybill/router"
 	"waybill/router/dialects"
 )
@@ -40,7 +41,7 @@ func TestMisshapenSchemas(t *testing.T) {
 					q, err := dialects.Inbounds[from].Decode(router.Incoming{Endpoint: router.EndpointChat, Model: "m", Body: []byte(body)})
 					if err == nil {
 						_, err = dialects.Upstreams[to].Open(t.Context(), router.Call{Request: q, Attempt: "req_1.1", Model: ledger.Model{Name: "p/m", Provider: "p", ID: "m", Features: all},
-							BaseURL: up.URL, Secret: "sk", OutputCap: 99, Client: up.Client()})
+							BaseURL: up.URL, Secret: secret.New("sk"), OutputCap: 99, Client: up.Client()})
 					}
 					if fault, ok := errors.AsType[*router.FieldError](err); !ok || fault.Field == "" {
 						t.Errorf("%s to %s: %s: %v", from, to, body, err)

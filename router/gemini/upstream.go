@@ -20,7 +20,7 @@ var _ router.Upstream = Upstream{}
 func (Upstream) Open(ctx context.Context, c router.Call) (router.Reply, error) {
 	own := c.Own(ledger.DialectGemini)
 	e := router.Envelope{
-		Header: http.Header{"X-Goog-Api-Key": {c.Secret}}, // never ?key=, which ends up in access logs
+		Header: http.Header{"X-Goog-Api-Key": {c.Secret.Reveal()}}, // never ?key=, which ends up in access logs
 		Stream: c.Request.Stream,
 		// https://ai.google.dev/gemini-api/docs/priority-inference
 		TierHeader: "X-Gemini-Service-Tier",

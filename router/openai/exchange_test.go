@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"waybill/ledger"
+	"waybill/ledger/secret"
 	"waybill/router"
 )
 
@@ -43,7 +44,7 @@ func serve(t testing.TB, kind string, answer []byte) *upstream {
 // exchange makes the call and reads its answer to the end.
 func exchange(t testing.TB, u *upstream, c router.Call) (router.Reply, []router.Chunk) {
 	t.Helper()
-	c.BaseURL, c.Client, c.Idle, c.Secret = u.url, http.DefaultClient, 5*time.Second, "sk-1"
+	c.BaseURL, c.Client, c.Idle, c.Secret = u.url, http.DefaultClient, 5*time.Second, secret.New("sk-1")
 	reply, err := Upstream{}.Open(context.Background(), c)
 	if err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ var _ router.Upstream = Upstream{}
 func (Upstream) Open(ctx context.Context, c router.Call) (router.Reply, error) {
 	own := c.Own(ledger.DialectOpenAIChat)
 	e := router.Envelope{
-		Header: http.Header{"Authorization": {"Bearer " + c.Secret}},
+		Header: http.Header{"Authorization": {"Bearer " + c.Secret.Reveal()}},
 		Stream: c.Request.Stream,
 	}
 	var err error

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"waybill/ledger"
+	"waybill/ledger/secret"
 	"waybill/router"
 )
 
@@ -39,7 +40,7 @@ func answer(t *testing.T, c router.Call, status int, body string) (steps []route
 		io.WriteString(w, body)
 	}))
 	t.Cleanup(server.Close)
-	c.Client, c.BaseURL, c.Secret = server.Client(), server.URL, "sk-secret"
+	c.Client, c.BaseURL, c.Secret = server.Client(), server.URL, secret.New("sk-secret")
 	reply, err = Upstream{}.Open(context.Background(), c)
 	if err != nil {
 		return nil, nil, sent, err

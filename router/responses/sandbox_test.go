@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"waybill/ledger"
+	"waybill/ledger/secret"
 	"waybill/router"
 	"waybill/router/sandbox"
 )
@@ -32,7 +33,7 @@ func newBoxed(t *testing.T) boxed {
 
 func (b boxed) call(c router.Call) ([]router.Chunk, router.Reply) {
 	b.Helper()
-	c.Model, c.BaseURL, c.Secret, c.Client = sol, b.base, "sk-good", http.DefaultClient
+	c.Model, c.BaseURL, c.Secret, c.Client = sol, b.base, secret.New("sk-good"), http.DefaultClient
 	reply, err := Upstream{}.Open(context.Background(), c)
 	if err != nil {
 		b.Fatal(err)
@@ -163,7 +164,7 @@ func TestSandboxStrict(t *testing.T) {
 		b.call(translated(r))
 		c := translated(r)
 		c.Request.Endpoint = router.EndpointCount
-		reply, err := Upstream{}.Open(context.Background(), router.Call{Request: c.Request, Model: sol, BaseURL: b.base, Secret: "sk-good", Client: http.DefaultClient, OutputCap: 50})
+		reply, err := Upstream{}.Open(context.Background(), router.Call{Request: c.Request, Model: sol, BaseURL: b.base, Secret: secret.New("sk-good"), Client: http.DefaultClient, OutputCap: 50})
 		if err != nil {
 			t.Fatal(err)
 		}

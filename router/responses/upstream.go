@@ -18,7 +18,7 @@ func (Upstream) Open(ctx context.Context, c router.Call) (router.Reply, error) {
 	own := c.Own(ledger.DialectOpenAIResponses)
 	e := router.Envelope{
 		Path:   "/responses",
-		Header: http.Header{"Authorization": {"Bearer " + c.Secret}},
+		Header: http.Header{"Authorization": {"Bearer " + c.Secret.Reveal()}},
 		Stream: c.Request.Stream,
 	}
 	switch c.Request.Endpoint {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"waybill/ledger"
+	"waybill/ledger/secret"
 	"waybill/router"
 	"waybill/router/dialects"
 	"waybill/router/sandbox"
@@ -176,7 +177,9 @@ func (b *bench) served(request string, after int64) (out []sandbox.Call) {
 // secrets are those of one session.
 type secrets map[string]string
 
-func (s secrets) Secret(_ context.Context, c *ledger.Credential) (string, error) { return s[c.ID], nil }
+func (s secrets) Secret(_ context.Context, c *ledger.Credential) (secret.Text, error) {
+	return secret.New(s[c.ID]), nil
+}
 
 // dispatcher makes one of its own for a session, so that no breaker and no memory is shared.
 func (b *bench) dispatcher(keys secrets, idle time.Duration) *router.Dispatcher {

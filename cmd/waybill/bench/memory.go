@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"waybill/ledger"
+	"waybill/ledger/secret"
 	"waybill/router"
 	"waybill/router/dialects"
 	"waybill/router/sandbox"
@@ -192,4 +193,6 @@ func (k *sink) Send(b []byte) error {
 // noSecrets are the secrets of providers that nobody calls.
 type noSecrets struct{}
 
-func (noSecrets) Secret(context.Context, *ledger.Credential) (string, error) { return "sk-bench", nil }
+func (noSecrets) Secret(context.Context, *ledger.Credential) (secret.Text, error) {
+	return secret.New("sk-bench"), nil
+}

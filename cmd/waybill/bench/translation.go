@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"waybill/ledger"
+	"waybill/ledger/secret"
 	"waybill/router"
 	"waybill/router/dialects"
 	"waybill/router/sandbox"
@@ -171,7 +172,7 @@ func cpuTime() (time.Duration, error) {
 // open sends a request to an upstream.
 func open(ctx context.Context, q *router.Request, u int, base string, transport http.RoundTripper) (router.Reply, error) {
 	up := spoken[u]
-	return dialects.Upstreams[up.dialect].Open(ctx, router.Call{Request: q, Attempt: "req_bench.1", BaseURL: base, Secret: "sk-bench", OutputCap: 8000,
+	return dialects.Upstreams[up.dialect].Open(ctx, router.Call{Request: q, Attempt: "req_bench.1", BaseURL: base, Secret: secret.New("sk-bench"), OutputCap: 8000,
 		Client: &http.Client{Transport: transport}, Idle: time.Minute, Model: ledger.Model{Name: up.provider + "/" + up.model, Provider: up.provider, ID: up.model,
 			Features: []string{ledger.FeatureChat, ledger.FeatureTools}}})
 }
