@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// Transport carries calls to upstreams.
+type Transport = http.RoundTripper
+
 // NewClient makes the client for calls upstream, which must connect within a time.
 //
 // It follows no redirect: that would take a credential to another host. It uses no proxy from the environment: where calls

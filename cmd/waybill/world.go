@@ -1,11 +1,11 @@
 package main
 
 import (
-	"net/http"
 	"time"
 
 	"github.com/google/uuid"
 
+	"waybill/router"
 	"waybill/store"
 )
 
@@ -16,8 +16,8 @@ type world struct {
 	newID     func() uuid.UUID
 	eventID   func() uuid.UUID // nil: newID
 	disk      store.Disk
-	ballast   int64             // bytes; 0: the store's default
-	transport http.RoundTripper // to the upstreams
+	ballast   int64            // bytes; 0: the store's default
+	transport router.Transport // to the upstreams
 }
 
 func (w world) orReal() world {
