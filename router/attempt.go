@@ -286,10 +286,7 @@ func (a *attempt) left() bool { return a.client.Err() != nil }
 // fall ends an attempt whose answer did not come to its end. What the caller has of it is billed, and to one who has left
 // what the upstream has counted. Else nothing is, and the next leg is tried if it may do better.
 func (a *attempt) fall(err error) (done bool, failure *Failure) {
-	e := upstreamError(err)
-	if e.provokedBy(a.task.Request) {
-		e.Provoked = true
-	}
+	e := a.judged(err)
 	if a.task.Request.Stream {
 		a.observe()
 	}

@@ -11,6 +11,15 @@ import (
 var stored = []string{"file_id", "file_ids", "fileUri", "file_uri", "cachedContent", "cached_content", "container", "item_reference", "prompt",
 	"conversation", "previous_response_id", "vector_store_ids"}
 
+// judged is an error as an upstream's, and whether the request may have brought it about.
+func (r *run) judged(err error) *UpstreamError {
+	e := upstreamError(err)
+	if e.provokedBy(r.task.Request) {
+		e.Provoked = true
+	}
+	return e
+}
+
 // provokedBy tells whether a request may have brought about what was taken for a failing of its credential or model: by words that
 // it has and the provider has said back, or by naming what is not the credential's. Where that is in doubt it has: what is
 // really wrong with a credential shows in other calls, and in the checks, too.
