@@ -37,6 +37,8 @@ type Replication struct {
 	succeeded uint64        // and of the last that reached every replica
 	news      chan struct{} // closed and made anew after each round
 	at        time.Time     // when the round that succeeded last began
+	head      func() uint64 // of the log; nil: it is not open yet
+	position  uint64        // head as it was when the round that succeeded last began
 	failure   error         // of the last round; nil: it succeeded
 }
 

@@ -110,6 +110,7 @@ func TestReplicationRestores(t *testing.T) {
 			t.Fatal(err)
 		}
 		v.ReplicatedBy(r)
+		r.Follow(s)
 		put(t, v, "acme", "stays", fmt.Sprint("sk-", n))
 		put(t, v, "acme", "goes", "sk-gone")
 		synced(t, r)
@@ -132,6 +133,9 @@ func TestReplicationRestores(t *testing.T) {
 		}
 		wg.Wait()
 		s.View(func(st *ledger.State) { head, _ = st.Head() })
+		if p, at := r.Position(); p != head || time.Since(at) > time.Minute {
+			t.Errorf("run %d: the replica is said to be at %d since %s, and every event up to %d was waited for", n, p, at, head)
+		}
 		beside := restored(t, replica)
 		if got := headOf(t, beside); got != head {
 			t.Errorf("run %d: the replica is at %d, the log at %d", n, got, head)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/benbjohnson/litestream"
+
+	"waybill/ledger"
 )
 
 // SyncTo returns once every replica has what was committed before the call. Until then it waits, through rounds that
@@ -42,6 +44,24 @@ func (r *Replication) SyncTo(ctx context.Context) error {
 	}
 }
 
+// Follow has the rounds note the head of the log, once that is open.
+func (r *Replication) Follow(s *Store) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.head = func() (position uint64) {
+		s.View(func(st *ledger.State) { position, _ = st.Head() })
+		return position
+	}
+}
+
+// Position is how far into the log every replica is known to be: the head as it was read before the last round that reached them
+// all, and when that was. Zero and no time: no round has, since the start. The replicas may have more.
+func (r *Replication) Position() (position uint64, at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.position, r.at
+}
+
 // rounds runs them: when somebody waits, or when the interval is over. After a failure nobody can hurry the next.
 func (r *Replication) rounds() {
 	defer close(r.done)
@@ -69,8 +89,11 @@ func (r *Replication) rounds() {
 func (r *Replication) round() error {
 	r.mu.Lock()
 	r.begun++
-	n, at := r.begun, time.Now()
+	n, at, head, position := r.begun, time.Now(), r.head, uint64(0)
 	r.mu.Unlock()
+	if head != nil {
+		position = head() // what is in it is committed, so that a round that begins now takes it along
+	}
 	var errs []error
 	for _, d := range r.dbs {
 		if err := d.sync(r.run, at); err != nil {
@@ -82,7 +105,7 @@ func (r *Replication) round() error {
 	defer r.mu.Unlock()
 	r.failure = err
 	if err == nil {
-		r.succeeded, r.at = n, at
+		r.succeeded, r.at, r.position = n, at, position
 	}
 	close(r.news)
 	r.news = make(chan struct{})

@@ -144,6 +144,7 @@ func openNode(ctx context.Context, c config, o nodeOptions) (n *node, err error)
 		return n, err
 	}
 	if n.replication != nil {
+		n.replication.Follow(n.store)
 		n.vault.ReplicatedBy(n.replication)
 	}
 	if n.reports, err = store.OpenReports(ctx, c.data, n.store); err != nil {
