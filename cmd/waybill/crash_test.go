@@ -59,6 +59,9 @@ type campaign struct {
 	up     *sandbox.Server
 	keys   []string
 
+	litestream string // file; empty: no replica
+	masterKey  string // file; empty: beside the data folder
+
 	cmd *exec.Cmd
 	url string
 
@@ -103,7 +106,11 @@ func newCampaign(t *testing.T, seed uint64) *campaign {
 }
 
 func (c *campaign) env() []string {
-	return append(os.Environ(), "WAYBILL_OPERATOR_TOKEN="+crashToken, "WAYBILL_LISTEN=127.0.0.1:0",
+	env := os.Environ()
+	if c.masterKey != "" {
+		env = append(env, "WAYBILL_MASTER_KEY_FILE="+c.masterKey)
+	}
+	return append(env, "WAYBILL_OPERATOR_TOKEN="+crashToken, "WAYBILL_LISTEN=127.0.0.1:0",
 		"OPENAI_API_KEY=sk-platform-1", "ANTHROPIC_API_KEY=sk-platform-2", "GEMINI_API_KEY=sk-platform-3",
 		"WAYBILL_OPENAI_BASE_URL="+c.up.BaseURL("openai"), "WAYBILL_ANTHROPIC_BASE_URL="+c.up.BaseURL("anthropic"),
 		"WAYBILL_GOOGLE_BASE_URL="+c.up.BaseURL("google"))
@@ -112,7 +119,7 @@ func (c *campaign) env() []string {
 // serve starts the node and waits until it says where it listens.
 func (c *campaign) serve() {
 	c.t.Helper()
-	c.cmd = exec.Command(c.binary, "serve", "--data", c.data, "--litestream", "")
+	c.cmd = exec.Command(c.binary, "serve", "--data", c.data, "--litestream", c.litestream)
 	c.cmd.Env = c.env()
 	var log bytes.Buffer
 	c.cmd.Stderr = &log

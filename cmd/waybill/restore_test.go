@@ -7,12 +7,15 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/openai/openai-go/v3"
 
 	"waybill/ledger"
 	"waybill/store"
@@ -233,4 +236,104 @@ func fetch(t *testing.T, url string) string {
 		t.Fatal(err)
 	}
 	return b.String()
+}
+
+// The two files come from different moments: a credential that was attached after the vault's is failing, so nothing is paid
+// for what it would have answered, and one that was detached after it does not come back.
+func TestRestoreOfTwoMoments(t *testing.T) {
+	s := newSite(t)
+	config := s.replicated()
+	url, stop := s.serve()
+	s.must("org", "open", "acme", "--plan", "teams")
+	attach := func(name string) {
+		if status, _, err := s.run("sk-own-"+name, "credential", "attach", "acme", "openai", "--name", name); status != exitOK {
+			t.Fatal(err)
+		}
+	}
+	attach("early")
+	key := s.must("key", "issue", "acme", "--name", "k")
+	if err := ask(t, url, key, chat("openai/gpt-6-luna", "Hello")); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var replica string
+	for line := range strings.Lines(string(text)) {
+		if path, ok := strings.CutPrefix(strings.TrimSpace(line), "path: "); ok && filepath.Base(path) == "vault.db" {
+			replica = path // the second is the replica's
+		}
+	}
+	older := filepath.Join(t.TempDir(), "vault.db")
+	if err := os.CopyFS(older, os.DirFS(replica)); err != nil {
+		t.Fatal(err)
+	}
+	_, stop = s.serve()
+	attach("late")
+	s.must("credential", "detach", "acme", "early")
+	stop()
+	mixed := filepath.Join(t.TempDir(), "litestream.yml")
+	if err := os.WriteFile(mixed, []byte(strings.ReplaceAll(string(text), replica, older)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	to := &site{t: t, up: s.up, env: append(append([]string{}, s.env...), "WAYBILL_DATA="+filepath.Join(t.TempDir(), "new"),
+		"WAYBILL_MASTER_KEY_FILE="+s.data()+".key", "WAYBILL_LITESTREAM=")}
+	out := to.must("restore", "--from", mixed)
+	if !strings.Contains(out, "failing") || !strings.Contains(out, "1 of detached ones destroyed") {
+		t.Errorf("restore says\n%s", out)
+	}
+	url, _ = to.serve()
+	before := len(s.up.Calls())
+	if err := ask(t, url, key, chat("openai/gpt-6-luna", "Hello")); err == nil {
+		t.Error("a credential without its secret is taken for one that is absent: the call went to paid capacity")
+	}
+	if n := len(s.up.Calls()) - before; n != 0 {
+		t.Errorf("%d calls went out", n)
+	}
+	if list := to.must("credential", "list", "acme"); strings.Contains(list, "early") || !strings.Contains(list, "late") {
+		t.Errorf("credentials:\n%s", list)
+	}
+}
+
+// The stock litestream command restores from the same litestream.yml, and what it restores is the node. WAYBILL_LITESTREAM_COMMAND names it.
+func TestStockLitestreamRestores(t *testing.T) {
+	litestream := os.Getenv("WAYBILL_LITESTREAM_COMMAND")
+	if litestream == "" {
+		t.Skip("WAYBILL_LITESTREAM_COMMAND is not set")
+	}
+	s := newSite(t)
+	config := s.replicated()
+	s.busy(5)
+	to := filepath.Join(t.TempDir(), "new")
+	if err := os.Mkdir(to, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"waybill.db", "vault.db"} {
+		out, err := exec.Command(litestream, "restore", "-config", config, "-o", filepath.Join(to, name), filepath.Join(s.data(), name)).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	stock := &site{t: t, up: s.up, env: append(append([]string{}, s.env...), "WAYBILL_DATA="+to, "WAYBILL_MASTER_KEY_FILE="+s.data()+".key", "WAYBILL_LITESTREAM=")}
+	if got := stock.headOf(); got != s.headOf() {
+		t.Errorf("it ends at %d, the log at %d", got, s.headOf())
+	}
+	stock.must("verify")
+	for _, org := range []string{"plan", "credit", "own"} {
+		if got, want := stock.must("balance", org, "--json"), s.must("balance", org, "--json"); got != want {
+			t.Errorf("%s has\n%s\nand had\n%s", org, got, want)
+		}
+	}
+	url, _ := stock.serve()
+	if err := ask(t, url, stock.must("key", "issue", "own", "--name", "new"), chat("openai/gpt-6-luna", "Hello")); err != nil {
+		t.Errorf("on the org's own key: %v", err)
+	}
+}
+
+func ask(t *testing.T, url, key string, params openai.ChatCompletionNewParams) error {
+	client := sdk(url, key)
+	_, err := client.Chat.Completions.New(t.Context(), params)
+	return err
 }
