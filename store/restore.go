@@ -28,6 +28,7 @@ type RestoreOptions struct {
 	Dir      string // in which there is nothing of a node yet; it is made if it is not there
 	Master   MasterKey
 	Until    Moment
+	LostKey  bool             // the master key of the vault is lost: begin an empty one under Master
 	Known    uint64           // position that the node is known to have reached; 0: nothing is known
 	Now      func() time.Time // nil: time.Now
 	NewID    func() [16]byte  // nil: UUIDv7
@@ -143,6 +144,11 @@ func vacant(dir string) error {
 func (o RestoreOptions) restore(ctx context.Context, dir string) (done Restored, err error) {
 	if err := fetchNode(ctx, o.Replicas, dir, o.Step); err != nil {
 		return done, err
+	}
+	if o.LostKey {
+		if err := os.Remove(filepath.Join(dir, vaultFile)); err != nil {
+			return done, err
+		}
 	}
 	if v, err := OpenVault(ctx, dir, o.Master); err != nil { // before the long work, if it is the wrong key
 		return done, err

@@ -269,6 +269,11 @@ func TestRestoreOfTwoMoments(t *testing.T) {
 		t.Errorf("under another master key: %v", err)
 	}
 	nothingIn(t, to)
+	other := newKey(t)
+	if done := restore(t, RestoreOptions{Replicas: late, Dir: to, Master: other, LostKey: true}); done.Secrets != 0 || len(done.Lacking) != 3 {
+		t.Errorf("with the key lost: %+v", done)
+	}
+	openVault(t, to, other).Close()
 }
 
 // A restored node goes on replicating where the lost one did, and that replica leads to it from then on, whatever part

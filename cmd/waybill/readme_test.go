@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -46,6 +47,13 @@ func TestReadmeCommands(t *testing.T) {
 	}
 	defer up.Close()
 	r := &reader{t: t, dir: t.TempDir(), env: append(os.Environ(), "WAYBILL_OPENAI_BASE_URL="+up.BaseURL("openai"))}
+	litestream, err := os.ReadFile("../../litestream.yml")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(r.dir, "litestream.yml"), litestream, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, block := range blocks(t, "sh") {
 		switch {
 		case strings.HasPrefix(block, "go run ./cmd/waybill demo\n"):
@@ -62,7 +70,7 @@ func TestReadmeCommands(t *testing.T) {
 	if answers != 2 {
 		t.Errorf("%d answers to the README's two curls:\n%s", answers, r.printed.String())
 	}
-	for _, want := range []string{"plan tokens  19,9", "ok: the log continues the saved head"} {
+	for _, want := range []string{"plan tokens  19,9", "ok: the log continues the saved head", "ok: the replica leads to a node", "ok: it is this node's log", "epoch     2 begins with event 41"} {
 		if !strings.Contains(r.printed.String(), want) {
 			t.Errorf("%q is not printed:\n%s", want, r.printed.String())
 		}

@@ -32,6 +32,7 @@ var restoreCommand = command{
 		to := f.String("to", "", "data folder `DIR` to make (default: the one of --data)")
 		when := f.String("at", "", "`POSITION` of the log, or a time, at which it is to end (default: all that the replica has)")
 		key := f.String("master-key-file", "", "`FILE` of the master key (default: DIR.key, or as configured)")
+		lost := f.Bool("lost-master-key", false, "the master key is lost: make a new one, and an empty vault; every credential counts as failing until it is rotated")
 		known := f.Uint64("known", 0, "`POSITION` that the node is known to have reached, as its health or metrics said: the events up to there that the replica lacks are counted")
 		acceptClock := f.Bool("accept-clock", false, "go on though the clock stands behind the log's last event")
 		asJSON := f.Bool("json", false, "print JSON")
@@ -48,7 +49,7 @@ var restoreCommand = command{
 			if *key != "" {
 				w.conf.masterKeyFile = *key
 			}
-			o := store.RestoreOptions{Known: *known, AcceptClock: *acceptClock, Progress: w.progress, Step: w.step}
+			o := store.RestoreOptions{LostKey: *lost, Known: *known, AcceptClock: *acceptClock, Progress: w.progress, Step: w.step}
 			var err error
 			if o.Until, err = untilMoment(*when); err != nil {
 				return err
@@ -86,9 +87,18 @@ func restore(ctx context.Context, c config, o store.RestoreOptions) (done store.
 		return done, err
 	}
 	o.Dir = c.data
+	if o.LostKey {
+		if o.Master, err = store.CreateMasterKey(c.masterKeyFile); err != nil {
+			return done, err
+		}
+		if done, err = store.Restore(ctx, o); err != nil {
+			err = errors.Join(err, os.Remove(c.masterKeyFile)) // nothing is sealed under it
+		}
+		return done, err
+	}
 	if o.Master, err = store.ReadMasterKey(c.masterKeyFile); err != nil {
 		if errors.Is(err, fs.ErrNotExist) || !exists(c.masterKeyFile) {
-			err = fmt.Errorf("there is no master key at %s: it is in no replica; bring the file from where you keep a copy, or name it with --master-key-file", c.masterKeyFile)
+			err = fmt.Errorf("there is no master key at %s: it is in no replica; bring the file from where you keep a copy, name it with --master-key-file, or, if it is lost, say --lost-master-key", c.masterKeyFile)
 		}
 		return done, err
 	}
