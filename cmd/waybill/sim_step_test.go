@@ -23,11 +23,12 @@ type simOrg struct {
 // found opens the orgs that the script is about: on plan tokens, on credit, on both, on a key of its own.
 func (s *sim) found() {
 	s.must("POST", "/plans", `{"id":"credit-only","lanes":["auto","manual"],"credit":true}`)
+	s.must("POST", "/plans", `{"id":"small","lanes":["auto","manual"],"tokens":900,"output":400,"credit":true}`) // soon used up
 	all := []string{"auto", "openai/gpt-6-luna", "anthropic/claude-haiku-5-5", "google/gemini-2.5-flash-lite"}
 	for _, o := range []struct {
 		name, plan string
 		models     []string
-	}{{"plan", "teams", all}, {"credit", "credit-only", all}, {"free", "free", []string{"auto"}}, {"own", "free", all}} {
+	}{{"plan", "small", all}, {"credit", "credit-only", all}, {"free", "free", []string{"auto"}}, {"own", "free", all}} {
 		s.must("POST", "/orgs", fmt.Sprintf(`{"name":%q,"plan":%q}`, o.name, o.plan))
 		var key struct{ Key string }
 		if err := json.Unmarshal(s.must("POST", "/orgs/"+o.name+"/keys", `{"name":"k","scopes":["inference"]}`), &key); err != nil {
@@ -78,7 +79,7 @@ var simTable = []struct {
 	{2, (*sim).refunds},
 	{2, (*sim).changesPlan},
 	{2, (*sim).setsPolicy},
-	{2, (*sim).limits},
+	{4, (*sim).suspends},
 	{3, (*sim).diskFills},
 	{4, (*sim).diskFails},
 	{2, (*sim).crashes},
@@ -216,7 +217,7 @@ func firstLine(b []byte) string {
 }
 
 func (s *sim) changesPlan() {
-	plan, _ := oneOf(s.rand, []string{"teams", "starter", "credit-only"})
+	plan, _ := oneOf(s.rand, []string{"teams", "small", "credit-only"})
 	org, _ := oneOf(s.rand, s.orgs[:2])
 	status, _ := s.control("PUT", "/orgs/"+org.name+"/plan", fmt.Sprintf(`{"plan":%q}`, plan), "")
 	s.tell("%s goes to %s: %d", org.name, plan, status)
@@ -233,11 +234,11 @@ func (s *sim) setsPolicy() {
 	}
 }
 
-// limits suspends an org for a while, or lets it go on.
-func (s *sim) limits() {
+// suspends suspends an org for a while, or lets it go on.
+func (s *sim) suspends() {
 	org, _ := oneOf(s.rand, s.orgs)
 	what, body := "resume", ""
-	if s.chance(3) {
+	if s.chance(5) {
 		what, body = "suspend", `{"reason":"as the script says"}`
 	}
 	status, _ := s.control("POST", "/orgs/"+org.name+"/"+what, body, "")
