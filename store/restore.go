@@ -53,6 +53,7 @@ type Restored struct {
 	Secrets  int       `json:"secrets"`                // that the vault holds for what is attached
 	Lacking  []Lacking `json:"credentials_failing"`    // attached, but the vault is of an earlier moment, or they were detached after the log's end
 	Detached int       `json:"secrets_destroyed"`      // that the vault had, and the log has detached
+	Erased   int       `json:"orgs_erased"`            // of which the vault had something, and the log has erased them
 	Unknown  int       `json:"secrets_not_in_the_log"` // put into the vault after the log's end; they stay, sealed
 
 	Took    time.Duration `json:"duration_ns"`
@@ -269,10 +270,13 @@ func (o RestoreOptions) begin(ctx context.Context, dir string, done *Restored) (
 	return v.agree(ctx, s.state, r, done)
 }
 
-// agree destroys the secrets that the log has detached, and counts those that are there, or should be.
+// agree destroys what the log has detached or erased, and counts those that are there, or should be.
 func (v *Vault) agree(ctx context.Context, s *ledger.State, r *Reader, done *Restored) error {
 	attached, err := r.everAttached(ctx)
 	if err != nil {
+		return err
+	}
+	if done.Erased, err = v.EraseOrgs(ctx, func(org string) bool { o := s.Org(org); return o != nil && o.Erased != 0 }); err != nil {
 		return err
 	}
 	live := func(id string) bool { return s.Credential(id) != nil }

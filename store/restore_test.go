@@ -237,6 +237,10 @@ func TestRestoreOfTwoMoments(t *testing.T) {
 		t.Fatal(err)
 	}
 	late := copiedTo(t, dir)
+	s = reopen(t, o)
+	must(t, s, ledger.EraseOrg{Who: operator, Org: "acme"})
+	s.Close()
+	erased := copiedTo(t, dir)
 	mixed := func(log, vault *ReplicaConfig) *ReplicaConfig {
 		c := *log
 		c.Databases = []ReplicatedFile{log.Databases[0], vault.Databases[1]}
@@ -248,15 +252,17 @@ func TestRestoreOfTwoMoments(t *testing.T) {
 		secrets   int
 		lacking   []Lacking
 		destroyed int
+		erased    int
 		unknown   int
 		has       map[string]string
 	}{
-		{"the vault is older", mixed(late, early), 2, []Lacking{{"acme", "comes"}}, 1, 0, map[string]string{"stays": "sk-stays", "goes": "", "comes": ""}},
-		{"the log is older", mixed(early, late), 2, []Lacking{{"acme", "goes"}}, 0, 1, map[string]string{"stays": "sk-stays", "goes": "", "comes": "sk-comes"}},
+		{"the vault is older", mixed(late, early), 2, []Lacking{{"acme", "comes"}}, 1, 0, 0, map[string]string{"stays": "sk-stays", "goes": "", "comes": ""}},
+		{"the log is older", mixed(early, late), 2, []Lacking{{"acme", "goes"}}, 0, 0, 1, map[string]string{"stays": "sk-stays", "goes": "", "comes": "sk-comes"}},
+		{"the org is erased, and the vault is older", mixed(erased, early), 1, []Lacking{}, 0, 1, 0, map[string]string{"stays": "", "goes": "", "comes": ""}},
 	} {
 		to := t.TempDir()
 		done := restore(t, RestoreOptions{Replicas: x.replicas, Dir: to, Master: key})
-		if done.Secrets != x.secrets || !slices.Equal(done.Lacking, x.lacking) || done.Detached != x.destroyed || done.Unknown != x.unknown {
+		if done.Secrets != x.secrets || !slices.Equal(done.Lacking, x.lacking) || done.Detached != x.destroyed || done.Erased != x.erased || done.Unknown != x.unknown {
 			t.Errorf("%s: %+v", x.name, done)
 		}
 		rv := openVault(t, to, key)
