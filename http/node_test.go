@@ -76,7 +76,8 @@ func newNodeAt(t testing.TB, now func() time.Time, change func(*wbhttp.Options))
 	n.store, err = store.Open(t.Context(), store.Options{Dir: dir, Now: now})
 	n.must(err)
 	t.Cleanup(func() { n.store.Close() })
-	master, err := store.CreateMasterKey(filepath.Join(t.TempDir(), "master.key"))
+	keyFile := filepath.Join(t.TempDir(), "master.key")
+	master, err := store.CreateMasterKey(keyFile)
 	n.must(err)
 	vault, err := store.OpenVault(t.Context(), dir, master)
 	n.must(err)
@@ -97,7 +98,7 @@ func newNodeAt(t testing.TB, now func() time.Time, change func(*wbhttp.Options))
 	client := router.NewClient(time.Second)
 	t.Cleanup(client.CloseIdleConnections)
 	o := wbhttp.Options{
-		Books: n.store, Log: n.store, Names: names{n.store}, Reports: reports{tables}, Vault: secrets{vault},
+		Books: n.store, Log: n.store, Names: names{n.store}, Reports: reports{tables}, Vault: secrets{vault}, Custody: custody{vault, keyFile},
 		Dispatcher: &router.Dispatcher{Books: n.store, Secrets: secrets{vault}, Upstreams: dialects.Upstreams, Providers: providers,
 			Client: client, Health: router.NewHealth(), Memory: router.NewMemory(), Now: now, Timeouts: router.DefaultTimeouts, Stop: stop},
 		Inbounds: dialects.Inbounds, Providers: slices.Sorted(maps.Keys(dialects.Providers)), OperatorHash: wbhttp.Hash(operatorToken),
