@@ -11,7 +11,7 @@ type Node struct {
 	Epoch    uint64  `json:"epoch"`             // from 1; each restore begins the next
 	Restored Instant `json:"restored,omitzero"` // when the latest did
 	From     uint64  `json:"from,omitzero"`     // position at which the log ended that it restored
-	Known    uint64  `json:"known,omitzero"`    // position that some signed checkpoint says there was; 0: none was found
+	Known    uint64  `json:"known,omitzero"`    // highest position that is known to have been; 0: none is
 
 	Drill   Drill   `json:"drill,omitzero"`
 	Drilled Instant `json:"drilled,omitzero"`
@@ -33,7 +33,8 @@ type Drill struct {
 type RestoreLog struct {
 	Who   By
 	From  uint64 // position at which the restored log ended
-	Known uint64 // highest position that some checkpoint says there was; 0: none was found
+	Known uint64 // highest position that is known to have been; 0: none is
+	Epoch uint64 // highest that is known to have begun, where the restored log ends before it; 0: none is but the log's own
 }
 
 // CompleteDrill records what a trial of a restore came to.
@@ -84,7 +85,7 @@ func (c RestoreLog) decide(d *Draft, _ Instant) ([]Event, error) {
 	if c.From > d.head {
 		return nil, refuse(CodeInvalid, "a log that ends at %d was not restored up to %d", d.head, c.From)
 	}
-	return []Event{&LogRestored{d.node().Epoch + 1, c.From, c.Known}}, nil
+	return []Event{&LogRestored{max(d.node().Epoch, c.Epoch) + 1, c.From, c.Known}}, nil
 }
 
 func (c CompleteDrill) Stream() string { return Platform }

@@ -288,7 +288,7 @@ func (o *oracle) erase(id string, g *oOrg) Code {
 func (o *oracle) node(c Command) Code {
 	switch c := c.(type) {
 	case RestoreLog:
-		o.epoch++
+		o.epoch = max(o.epoch, c.Epoch, 1) + 1
 	case CompleteDrill:
 		if c.Drill.OK == (c.Drill.Failure != "") {
 			return CodeInvalid

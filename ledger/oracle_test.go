@@ -23,7 +23,7 @@ type oracle struct {
 	spent       []oSpent // in the order of settlement
 	until       Instant  // of the latest refusal by a cap
 	lots        int
-	epoch       uint64 // restores so far
+	epoch       uint64 // 0: the first
 }
 
 type oOrg struct {

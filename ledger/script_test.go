@@ -425,7 +425,7 @@ var verbs = map[string]func(*world, words) Command{
 	"suspend": func(_ *world, a words) Command { return SuspendOrg{operator, a.arg(0), a.arg(1)} },
 	"erase":   func(_ *world, a words) Command { return EraseOrg{operator, a.arg(0)} },
 	"restore": func(_ *world, a words) Command {
-		return RestoreLog{operator, uint64(a.num("from")), uint64(a.num("known"))}
+		return RestoreLog{operator, uint64(a.num("from")), uint64(a.num("known")), uint64(a.num("epoch"))}
 	},
 	"drill": func(_ *world, a words) Command {
 		return CompleteDrill{operator, Drill{Position: uint64(a.num("position")), OK: a.named["failure"] == "" || a.num("ok") > 0, Failure: a.named["failure"], Behind: uint64(a.num("behind")), Duration: a.num("ns")}}

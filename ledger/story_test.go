@@ -37,7 +37,7 @@ func storyNode(step func(int, ...Command)) {
 	step(1,
 		CompleteDrill{By{Actor: "waybill", Cause: "drill-1"}, Drill{Position: 60, OK: true, Behind: 3, Duration: 2_500_000_000}},
 		CompleteDrill{By{Actor: "waybill", Cause: "drill-2"}, Drill{Failure: "unreachable", Duration: 1_000_000}},
-		RestoreLog{By{Actor: "operator", Cause: "restore-1"}, 60, 62}, RestoreLog{By{Actor: "operator", Cause: "restore-2"}, 61, 0},
+		RestoreLog{By{Actor: "operator", Cause: "restore-1"}, 60, 62, 0}, RestoreLog{By{Actor: "operator", Cause: "restore-2"}, 61, 0, 0},
 		RotateVault{operator, "1a2b3c4d5e6f7081", 4, 3},
 		OpenOrg{operator, "echo", "teams"}, PurchaseCredit{By{Actor: "stripe", Cause: "evt_4"}, "echo", "lot-1", 5 * Dollar, 0, "pi_3Qc", instant("2026-11-30")},
 		IssueKey{operator, "echo", "key-5", secret("a5"), []Scope{ScopeInference}, nil, 0, nil, 0, 0},

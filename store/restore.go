@@ -160,7 +160,7 @@ func (o RestoreOptions) restore(ctx context.Context, dir string) (done Restored,
 		return done, fmt.Errorf("opening the restored log: %w", err)
 	}
 	done.Dir, done.Known = o.Dir, o.Known
-	has, err := o.until(ctx, dir, &done)
+	has, epoch, err := o.until(ctx, dir, &done)
 	if err != nil {
 		return done, err
 	}
@@ -180,43 +180,55 @@ func (o RestoreOptions) restore(ctx context.Context, dir string) (done Restored,
 		return done, err
 	}
 	o.Step("opening the vault")
-	return done, o.begin(ctx, dir, &done)
+	return done, o.begin(ctx, dir, epoch, &done)
 }
 
-// until finds the position at which the restored log is to end, and tells at which it ends now.
-func (o RestoreOptions) until(ctx context.Context, dir string, done *Restored) (has uint64, err error) {
+// until finds the position at which the restored log is to end, and tells at which it ends now, and in which epoch.
+func (o RestoreOptions) until(ctx context.Context, dir string, done *Restored) (has, epoch uint64, err error) {
 	r, err := OpenReader(ctx, dir)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
 	head, at, err := r.Head(ctx)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
+	}
+	if epoch, err = r.epoch(ctx); err != nil {
+		return 0, 0, err
 	}
 	done.From = head
 	switch u := o.Until; {
 	case u.Position > head:
-		return 0, fmt.Errorf("the replica's log ends at position %d, of %s: there is no %d in it", head, at, u.Position)
+		return 0, 0, fmt.Errorf("the replica's log ends at position %d, of %s: there is no %d in it", head, at, u.Position)
 	case u.Position > 0:
 		done.From = u.Position
 	case u.At != 0:
 		if done.From, err = r.PositionAt(ctx, u.At); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 	}
 	if done.From == 0 {
-		return 0, errors.New("the log begins later than that")
+		return 0, 0, errors.New("the log begins later than that")
 	}
 	last, err := r.Page(ctx, done.From-1, 1)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if len(last) != 1 || last[0].Position != done.From {
-		return 0, fmt.Errorf("event %d is missing in the replica's log", done.From)
+		return 0, 0, fmt.Errorf("event %d is missing in the replica's log", done.From)
 	}
 	done.At = last[0].At
-	return head, nil
+	return head, epoch, nil
+}
+
+// epoch is the one in which the log ends.
+func (r *Reader) epoch(ctx context.Context) (n uint64, err error) {
+	err = r.db.QueryRowContext(ctx, `SELECT coalesce(max(CAST(data AS TEXT) ->> '$.epoch'), 1) FROM events WHERE stream = ? AND type = 'log.restored'`, ledger.Platform).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("looking for epochs in the log: %w", err)
+	}
+	return n, nil
 }
 
 func (o RestoreOptions) verify(ctx context.Context, dir string, done *Restored) (err error) {
@@ -241,14 +253,14 @@ func (o RestoreOptions) verify(ctx context.Context, dir string, done *Restored) 
 }
 
 // begin appends the event that begins the new epoch, and brings the vault to what the log says.
-func (o RestoreOptions) begin(ctx context.Context, dir string, done *Restored) (err error) {
+func (o RestoreOptions) begin(ctx context.Context, dir string, epoch uint64, done *Restored) (err error) {
 	options := Options{Dir: dir, Now: o.Now, NewID: o.NewID, AcceptClock: o.AcceptClock, Ballast: -1}.withDefaults()
 	s, err := open(ctx, options, logPath(dir))
 	if err != nil {
 		return fmt.Errorf("opening the restored log: %w", err)
 	}
 	defer func() { err = errors.Join(err, s.log.Close()) }()
-	begin := &order{answer: make(chan answer, 1), command: ledger.RestoreLog{From: done.From, Known: done.Known,
+	begin := &order{answer: make(chan answer, 1), command: ledger.RestoreLog{From: done.From, Known: done.Known, Epoch: epoch,
 		Who: ledger.By{Actor: "operator", Cause: "restore-" + uuidText(o.NewID())}}}
 	if err := s.commit([]*order{begin}); err != nil {
 		return fmt.Errorf("beginning the new epoch: %w", err)

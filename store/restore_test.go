@@ -293,11 +293,14 @@ func TestRestoredNodeReplicatesOn(t *testing.T) {
 	openVault(t, dir, key).Close()
 	c := copiedTo(t, dir)
 	end := uint64(0)
-	for _, until := range []Moment{{}, {Position: 200}, {Position: 150}, {}} {
+	for i, until := range []Moment{{}, {Position: 200}, {Position: 150}, {}} {
 		to := filepath.Join(t.TempDir(), "node")
 		done := restore(t, RestoreOptions{Replicas: c, Dir: to, Master: key, Until: until})
 		if until.Position == 0 && end != 0 && done.From != end {
 			t.Errorf("restored to %d, want %d", done.From, end)
+		}
+		if want := uint64(i) + 2; done.Epoch != want { // also where the log ends before the last epoch began
+			t.Errorf("epoch %d, want %d", done.Epoch, want)
 		}
 		for i := range c.Databases {
 			c.Databases[i].Path = filepath.Join(to, filepath.Base(c.Databases[i].Path))

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -105,7 +106,7 @@ func TestRestoreToRandomPositions(t *testing.T) {
 	filled := 0
 	for range 20 {
 		n := 1 + r.Uint64N(head)
-		to := &site{t: t, up: s.up, env: append(append([]string{}, s.env...), "WAYBILL_DATA="+filepath.Join(t.TempDir(), "new"), "WAYBILL_MASTER_KEY_FILE="+s.data()+".key", "WAYBILL_LITESTREAM=")}
+		to := s.elsewhere()
 		out := to.must("restore", "--from", config, "--at", fmt.Sprint(n), "--json")
 		var done struct {
 			Position uint64 `json:"restored_position"`
@@ -278,8 +279,7 @@ func TestRestoreOfTwoMoments(t *testing.T) {
 	if err := os.WriteFile(mixed, []byte(strings.ReplaceAll(string(text), replica, older)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	to := &site{t: t, up: s.up, env: append(append([]string{}, s.env...), "WAYBILL_DATA="+filepath.Join(t.TempDir(), "new"),
-		"WAYBILL_MASTER_KEY_FILE="+s.data()+".key", "WAYBILL_LITESTREAM=")}
+	to := s.elsewhere()
 	out := to.must("restore", "--from", mixed)
 	if !strings.Contains(out, "failing") || !strings.Contains(out, "1 of detached ones destroyed") {
 		t.Errorf("restore says\n%s", out)
@@ -297,38 +297,62 @@ func TestRestoreOfTwoMoments(t *testing.T) {
 	}
 }
 
-// The stock litestream command restores from the same litestream.yml, and what it restores is the node. WAYBILL_LITESTREAM_COMMAND names it.
+// The stock litestream command restores from the same litestream.yml, and what it restores is the node.
 func TestStockLitestreamRestores(t *testing.T) {
-	litestream := os.Getenv("WAYBILL_LITESTREAM_COMMAND")
-	if litestream == "" {
-		t.Skip("WAYBILL_LITESTREAM_COMMAND is not set")
-	}
 	s := newSite(t)
 	config := s.replicated()
 	s.busy(5)
-	to := filepath.Join(t.TempDir(), "new")
-	if err := os.Mkdir(to, 0o700); err != nil {
-		t.Fatal(err)
+	s.stockRestores(config)
+}
+
+// stockRestores has the stock command restore the site, if WAYBILL_LITESTREAM_COMMAND names it.
+func (s *site) stockRestores(config string) {
+	s.t.Helper()
+	litestream := os.Getenv("WAYBILL_LITESTREAM_COMMAND")
+	if litestream == "" {
+		s.t.Log("WAYBILL_LITESTREAM_COMMAND is not set: the stock command was not tried")
+		return
+	}
+	to := s.elsewhere()
+	if err := os.Mkdir(to.data(), 0o700); err != nil {
+		s.t.Fatal(err)
 	}
 	for _, name := range []string{"waybill.db", "vault.db"} {
-		out, err := exec.Command(litestream, "restore", "-config", config, "-o", filepath.Join(to, name), filepath.Join(s.data(), name)).CombinedOutput()
+		out, err := exec.Command(litestream, "restore", "-config", config, "-o", filepath.Join(to.data(), name), filepath.Join(s.data(), name)).CombinedOutput()
 		if err != nil {
-			t.Fatalf("%v: %s", err, out)
+			s.t.Fatalf("%v: %s", err, out)
 		}
 	}
-	stock := &site{t: t, up: s.up, env: append(append([]string{}, s.env...), "WAYBILL_DATA="+to, "WAYBILL_MASTER_KEY_FILE="+s.data()+".key", "WAYBILL_LITESTREAM=")}
-	if got := stock.headOf(); got != s.headOf() {
-		t.Errorf("it ends at %d, the log at %d", got, s.headOf())
+	to.must("verify")
+	to.sameBalances(s)
+	url, stop := to.serve()
+	if err := ask(s.t, url, to.must("key", "issue", "own", "--name", "new"), chat("openai/gpt-6-luna", "Hello")); err != nil {
+		s.t.Errorf("on the org's own key: %v", err)
 	}
-	stock.must("verify")
+	stop()
+}
+
+// elsewhere is another machine, to which the master key was brought, and nothing else.
+func (s *site) elsewhere() *site {
+	return &site{t: s.t, up: s.up, env: append(slices.Clone(s.env), "WAYBILL_DATA="+filepath.Join(s.t.TempDir(), "new"),
+		"WAYBILL_MASTER_KEY_FILE="+environ(s.env)["WAYBILL_DATA"]+".key", "WAYBILL_LITESTREAM=")}
+}
+
+func (s *site) sameBalances(other *site) {
+	s.t.Helper()
+	position := min(s.headOf(), other.headOf())
 	for _, org := range []string{"plan", "credit", "own"} {
-		if got, want := stock.must("balance", org, "--json"), s.must("balance", org, "--json"); got != want {
-			t.Errorf("%s has\n%s\nand had\n%s", org, got, want)
+		at := fmt.Sprint(position - 1)
+		if got, want := s.must("balance", org, "--json", "--at", at), other.must("balance", org, "--json", "--at", at); got != want {
+			s.t.Errorf("%s has\n%s\nand had\n%s", org, got, want)
 		}
 	}
-	url, _ := stock.serve()
-	if err := ask(t, url, stock.must("key", "issue", "own", "--name", "new"), chat("openai/gpt-6-luna", "Hello")); err != nil {
-		t.Errorf("on the org's own key: %v", err)
+}
+
+func (s *site) drillsOK() {
+	s.t.Helper()
+	if out := s.must("drill"); !strings.HasPrefix(out, "ok:") {
+		s.t.Error(out)
 	}
 }
 
