@@ -18,8 +18,15 @@ type simBooks struct {
 	requests map[string]*simRequest
 	lots     map[string]int64 // by lot: what is left, held or not, in nano-dollars
 	bought   []bought         // that were acknowledged
-	whole    []string         // requests whose answers a caller holds whole
+	whole    []simHeld        // answers that a caller holds whole
 	said     uint64           // the highest position that anybody was told of
+	replica  uint64           // where the replica is known to be
+}
+
+// simHeld is a request whose answer a caller holds whole, and a position by which it was settled.
+type simHeld struct {
+	id string
+	by uint64
 }
 
 // simRequest is what the log has of a request.
@@ -43,8 +50,11 @@ func (q *simRequest) hold(draws []ledger.Draw, sign int64) {
 	}
 }
 
-// bought is a purchase, and the lot that it was answered with.
-type bought struct{ org, once, body, lot string }
+// bought is a purchase, the lot that it was answered with, and a position by which it was in the log.
+type bought struct {
+	org, once, body, lot string
+	by                   uint64
+}
 
 // again forgets what was read, since the log may be another now.
 func (b *simBooks) again(s *sim) {
@@ -53,9 +63,9 @@ func (b *simBooks) again(s *sim) {
 	if b.head < b.said {
 		s.fail("the log ends at %d, and somebody was told of %d", b.head, b.said)
 	}
-	for _, id := range b.whole {
-		if r := b.requests[id]; r == nil || r.resolved != "request.settled" {
-			s.fail("a caller holds the whole answer to %s, and the log has %+v of it", id, r)
+	for _, h := range b.whole {
+		if r := b.requests[h.id]; r == nil || r.resolved != "request.settled" {
+			s.fail("a caller holds the whole answer to %s, and the log has %+v of it", h.id, r)
 		}
 	}
 	for _, p := range b.bought {
@@ -64,6 +74,14 @@ func (b *simBooks) again(s *sim) {
 			s.fail("the purchase %s was acknowledged as %s, and now: %d %s", p.once, p.lot, status, answer)
 		}
 	}
+}
+
+// lose forgets what came after a position: no replica had it.
+func (b *simBooks) lose(s *sim, position uint64) {
+	b.said = min(b.said, position)
+	b.bought = slices.DeleteFunc(b.bought, func(p bought) bool { return p.by > position })
+	b.whole = slices.DeleteFunc(b.whole, func(h simHeld) bool { return h.by > position })
+	s.calls = slices.DeleteFunc(s.calls, func(x *exchange) bool { return x.by > position })
 }
 
 // lotOf is the id of the lot that a purchase is answered with.
@@ -172,6 +190,7 @@ func (s *sim) arrived(x *exchange) {
 			s.fail("call %q goes upstream twice", x.attempt)
 		}
 	}
+	x.by = s.books.head
 	s.calls = append(s.calls, x)
 	s.count("calls upstream")
 }
@@ -184,7 +203,7 @@ func (s *sim) held(c *simCaller) {
 	if q := s.books.requests[id]; q == nil || q.settled == nil {
 		s.fail("the answer to %s ends before the log has its bill: %+v", id, q)
 	}
-	s.books.whole = append(s.books.whole, id)
+	s.books.whole = append(s.books.whole, simHeld{id, s.books.head})
 	s.count("whole answers")
 }
 

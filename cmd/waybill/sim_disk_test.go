@@ -96,6 +96,10 @@ func (s *sim) copied(cut int64) string {
 		if err != nil {
 			panic(err)
 		}
+		meta := "." + name + "-litestream"
+		if err := os.CopyFS(filepath.Join(to, meta), os.DirFS(filepath.Join(s.conf.data, meta))); err != nil && !errors.Is(err, os.ErrNotExist) {
+			panic(err)
+		}
 	}
 	return to
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"waybill/router/sandbox"
+	"waybill/store"
 )
 
 // simOrg is an org, and how its developers call.
@@ -84,6 +85,8 @@ var simTable = []struct {
 	{4, (*sim).diskFails},
 	{2, (*sim).crashes},
 	{1, (*sim).restarts},
+	{5, (*sim).replicates},
+	{1, (*sim).loses},
 }
 
 func (s *sim) step() {
@@ -193,7 +196,8 @@ func (s *sim) buys() {
 		return
 	}
 	s.count("purchases")
-	if b.lot = lotOf(answer); n == len(s.books.bought) {
+	s.books.read(s)
+	if b.lot, b.by = lotOf(answer), s.books.head; n == len(s.books.bought) {
 		s.books.bought = append(s.books.bought, b)
 	} else if b.lot != s.books.bought[n].lot {
 		s.fail("the same payment is answered with lot %s, then with %s", s.books.bought[n].lot, b.lot)
@@ -284,6 +288,50 @@ func (s *sim) restarts() {
 	time.Sleep(d)
 	synctest.Wait()
 	s.tell("and starts %s later", d)
+	s.start()
+}
+
+// replicates has the replica come to where the node is.
+func (s *sim) replicates() {
+	if !s.replicated {
+		return
+	}
+	if err := s.node.replication.SyncTo(s.t.Context()); err != nil {
+		s.fail("a round of replication: %v", err)
+	}
+	s.books.replica, _ = s.node.replication.Position()
+	s.tell("the replica is at %d", s.books.replica)
+	s.count("rounds of replication")
+}
+
+// loses loses the node's folder, and has its replica restored into an empty one.
+func (s *sim) loses() {
+	if !s.replicated || s.books.replica == 0 {
+		return
+	}
+	s.tell("the node's folder is lost")
+	s.count("restores")
+	s.disk.crashed = s.folder()
+	s.end()
+	master, err := store.ReadMasterKey(s.conf.masterKeyFile)
+	if err != nil {
+		s.fail("%v", err)
+	}
+	replicas, err := store.ReadReplicaConfig(s.conf.litestream)
+	if err != nil {
+		s.fail("%v", err)
+	}
+	done, err := store.Restore(s.t.Context(), store.RestoreOptions{Replicas: replicas, Dir: s.disk.crashed, Master: master, Known: s.books.said,
+		Now: s.now, NewID: func() [16]byte { return s.id(&s.eventIDs) }, AcceptClock: true})
+	if err != nil {
+		s.fail("restoring: %v", err)
+	}
+	if done.From < s.books.replica {
+		s.fail("the replica was at %d, and %d is restored", s.books.replica, done.From)
+	}
+	s.tell("and restored up to %d, which was at %d", done.From, s.books.said)
+	s.moveTo(s.disk.crashed)
+	s.books.lose(s, done.From)
 	s.start()
 }
 

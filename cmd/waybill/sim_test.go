@@ -2,8 +2,8 @@ package main
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -79,11 +79,12 @@ type sim struct {
 	// Two counters, since the writer's goroutine takes its ids beside the others: they would not come out the same each time.
 	ids, eventIDs atomic.Uint64
 
-	folders int
-	conf    config
-	node    *node
-	life    *life
-	disk    simDisk
+	folders    int
+	replicated bool // with Litestream, to a folder
+	conf       config
+	node       *node
+	life       *life
+	disk       simDisk
 
 	up      *sandbox.Sandbox
 	calls   []*exchange // all there have been
@@ -144,7 +145,8 @@ func (s *sim) begin() {
 	if s.conf, err = configure(nil, env); err != nil {
 		s.fail("%v", err)
 	}
-	s.conf.data = s.folder()
+	s.replicated = s.chance(4)
+	s.moveTo(s.folder())
 	if _, err := create(s.t.Context(), s.conf); err != nil {
 		s.fail("%v", err)
 	}
@@ -173,7 +175,7 @@ func (s *sim) id(n *atomic.Uint64) (id uuid.UUID) {
 func (s *sim) start() {
 	s.life = &life{}
 	s.disk.next(s)
-	n, err := openNode(s.t.Context(), s.conf, nodeOptions{log: slog.New(slog.NewTextHandler(io.Discard, nil)), acceptClock: true, world: world{
+	n, err := openNode(s.t.Context(), s.conf, nodeOptions{log: slog.New(slog.DiscardHandler), acceptClock: true, replicate: s.replicated, world: world{
 		now: s.now, elapsed: func() time.Duration { return time.Since(s.begun) }, newID: func() uuid.UUID { return s.id(&s.ids) }, eventID: func() uuid.UUID { return s.id(&s.eventIDs) },
 		disk: store.Disk{Pages: s.disk.pages.Load, Sync: s.disk.sync}, ballast: -1, transport: &wire{s, s.life},
 	}})
@@ -202,9 +204,26 @@ func (s *sim) died() {
 func (s *sim) restart() {
 	s.end()
 	if to := s.disk.crashed; to != "" {
-		s.conf.data = to
+		s.moveTo(to)
 	}
 	s.start()
+}
+
+// moveTo has the node's files elsewhere from now on, with the replica where it was.
+func (s *sim) moveTo(dir string) {
+	s.conf.data = dir
+	if !s.replicated {
+		return
+	}
+	s.conf.litestream = filepath.Join(s.home, "litestream.yml")
+	var text strings.Builder
+	text.WriteString("dbs:\n")
+	for _, name := range []string{"waybill.db", "vault.db"} {
+		fmt.Fprintf(&text, "  - path: %s\n    replica:\n      type: file\n      path: %s\n      sync-interval: 1h\n", filepath.Join(dir, name), filepath.Join(s.home, "replica", name))
+	}
+	if err := os.WriteFile(s.conf.litestream, []byte(text.String()), 0o600); err != nil {
+		s.fail("%v", err)
+	}
 }
 
 // end ends a life in whatever state it is: the callers lose their connections, and what the node still does is of no use.
@@ -221,9 +240,27 @@ func (s *sim) end() {
 		}
 	}
 	s.disk.pages.Store(0)
+	find := func() {}
+	if s.replicated && s.disk.crashed != "" { // what it has left in its last folder is not for the replica
+		find = s.loseReplica()
+	}
 	s.node.close() // of a node that has crashed, whatever it says
+	find()
 	synctest.Wait()
 	s.callers = nil
+}
+
+// loseReplica has the replica out of reach, until it is found again.
+func (s *sim) loseReplica() (find func()) {
+	at := filepath.Join(s.home, "replica")
+	if err := errors.Join(os.MkdirAll(at, 0o700), os.Rename(at, at+".away"), os.WriteFile(at, nil, 0o600)); err != nil {
+		panic(err)
+	}
+	return func() {
+		if err := errors.Join(os.Remove(at), os.Rename(at+".away", at)); err != nil {
+			panic(err)
+		}
+	}
 }
 
 // finish lets everything end in order, and holds the whole history against the log.

@@ -54,6 +54,7 @@ type exchange struct {
 	req     *http.Request
 	body    []byte
 	attempt string
+	by      uint64 // a position by which it was admitted
 	head    chan headed
 	wake    chan struct{}
 
