@@ -10,6 +10,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/benbjohnson/litestream"
+	"github.com/benbjohnson/litestream/file"
 )
 
 // custody is a folder with a vault and, beside it, its master key.
@@ -331,4 +334,55 @@ func TestRotationOfAKeyInPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.reads(t, c.open(t), "after")
+}
+
+// What a replica has of a vault half-way opens with both keys and goes on from there; what it has at the end opens with the new one alone.
+func TestRotationInTheReplica(t *testing.T) {
+	c := newCustody(t)
+	replica := t.TempDir()
+	rc := replicas(c.dir, replica)
+	rc.Databases = rc.Databases[1:]
+	r := replicate(t, rc)
+	v := c.open(t)
+	v.ReplicatedBy(r)
+	synced(t, r)
+	if _, err := v.Rotate(&countdown{t.Context(), 8}, c.key, Rotation{Reencrypt: true}, nil); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	synced(t, r)
+	half := c.fromReplica(t, rc.Databases[0].Replica)
+	w := half.open(t)
+	if r, err := w.Report(t.Context()); err != nil || !r.UnderWay || len(r.Keys) != 2 {
+		t.Errorf("half-way: %+v, %v", r, err)
+	}
+	half.reads(t, w, "from the replica, half-way")
+	for _, x := range []struct {
+		*custody
+		v *Vault
+	}{{half, w}, {c, v}} {
+		if got, err := x.v.Rotate(t.Context(), x.key, Rotation{Reencrypt: true}, func(Rotated) error { return nil }); err != nil || got.Rewrapped != 3 || got.Reencrypted != 4 {
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
+	synced(t, r)
+	whole := c.fromReplica(t, rc.Databases[0].Replica)
+	if err := os.Remove(whole.key + formerSuffix); err != nil {
+		t.Fatal(err)
+	}
+	whole.reads(t, whole.open(t), "from the replica, at the end, with the new key alone")
+}
+
+// fromReplica is another machine, with the vault of a replica and the keys of this one.
+func (c *custody) fromReplica(t *testing.T, replica string) *custody {
+	t.Helper()
+	n := c.crashed(t)
+	if err := os.RemoveAll(n.dir); err != nil {
+		t.Fatal(err)
+	}
+	o := litestream.NewRestoreOptions()
+	o.OutputPath = filepath.Join(n.dir, vaultFile)
+	if err := errors.Join(os.Mkdir(n.dir, 0o700), litestream.NewReplicaWithClient(nil, file.NewReplicaClient(replica)).Restore(t.Context(), o)); err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
