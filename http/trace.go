@@ -85,7 +85,8 @@ type attempt struct {
 	Latency      int64                 `json:"latency_ns"`
 	FirstByte    int64                 `json:"first_byte_ns"`
 	tokens
-	UpstreamID string `json:"upstream_id"`
+	UsageSource ledger.UsageSource `json:"usage_source"` // of what was discarded: provider, estimate; empty if that was nothing
+	UpstreamID  string             `json:"upstream_id"`
 }
 
 // traceDetail is all there is to tell of one request.
@@ -219,7 +220,7 @@ func showTrace(c *call, _ nothing) (traceDetail, error) {
 		}
 		for _, a := range rec.Attempted() {
 			out.Attempts = append(out.Attempts, attempt{N: a.N, Model: a.Model, CredentialID: a.Credential, Credential: a.Kind, Outcome: a.Outcome,
-				Status: a.Status, Class: a.Class, Reason: a.Reason, Latency: a.Latency, FirstByte: a.FirstByte, tokens: tokensOf(a.Usage), UpstreamID: a.UpstreamID})
+				Status: a.Status, Class: a.Class, Reason: a.Reason, Latency: a.Latency, FirstByte: a.FirstByte, tokens: tokensOf(a.Usage), UsageSource: a.Source, UpstreamID: a.UpstreamID})
 		}
 	}
 	return out, nil

@@ -16,14 +16,15 @@ const (
 type Attempt struct {
 	N int `json:"n"` // the leg's number; 0 if it was never admitted
 	Choice
-	Outcome    Outcome `json:"outcome"`
-	Status     int     `json:"status,omitzero"` // the upstream's HTTP status
-	Class      string  `json:"class,omitzero"`  // of its failure
-	Reason     string  `json:"reason,omitzero"` // the provider's code, or why it was passed over
-	Latency    int64   `json:"latency_ns,omitzero"`
-	FirstByte  int64   `json:"first_byte_ns,omitzero"`
-	Usage      Usage   `json:"usage,omitzero"` // of an attempt that was discarded though the upstream counted it
-	UpstreamID string  `json:"upstream_id,omitzero"`
+	Outcome    Outcome     `json:"outcome"`
+	Status     int         `json:"status,omitzero"` // the upstream's HTTP status
+	Class      string      `json:"class,omitzero"`  // of its failure
+	Reason     string      `json:"reason,omitzero"` // the provider's code, or why it was passed over
+	Latency    int64       `json:"latency_ns,omitzero"`
+	FirstByte  int64       `json:"first_byte_ns,omitzero"`
+	Usage      Usage       `json:"usage,omitzero"`        // of an attempt that was discarded, though its provider may bill it
+	Source     UsageSource `json:"usage_source,omitzero"` // of the usage; none where there is none
+	UpstreamID string      `json:"upstream_id,omitzero"`
 }
 
 // Resolution is what every resolution of a request records beside its money.

@@ -101,8 +101,8 @@ func storyPaid(step func(int, ...Command)) {
 		Settle{Who: By{Actor: "waybill", Cause: "c1"}, Org: "acme", Request: "req-1", Usage: Usage{Input: 100, CacheRead: 200, CacheWrite: 300, CacheWriteLong: 150, Output: 400, Reasoning: 250},
 			Source: UsageProvider, ServiceTier: "standard", Finish: "stop", UpstreamID: "msg_01", Answered: "opal-2026-10-01", FirstByte: 812_000_000,
 			Resolution: Resolution{Duration: 4_200_000_000, Reason: "output_capped", Attempts: []Attempt{
-				{1, nova, Failed, 529, "overloaded", "overloaded_error", 350_000_000, 120_000_000, Usage{10, 20, 30, 40, 50, 45}, "chatcmpl-1"},
-				{2, opal, Answered, 200, "", "", 3_800_000_000, 812_000_000, Usage{}, "msg_01"}}}},
+				{1, nova, Failed, 529, "overloaded", "overloaded_error", 350_000_000, 120_000_000, Usage{10, 20, 30, 40, 50, 45}, UsageProvider, "chatcmpl-1"},
+				{2, opal, Answered, 200, "", "", 3_800_000_000, 812_000_000, Usage{}, "", "msg_01"}}}},
 		// It straddles the rest of the allowance and two lots, and its cap is clipped to what there is.
 		Admit{Who: caller("c2"), Org: "cyan", Request: "req-2", Lane: LaneManual, Dialect: DialectOpenAIChat, Asked: "openai/nova",
 			Inputs: Inputs{Legs: []Choice{nova}}, Demand: Demand{Choice: nova, Input: 9_500, Floor: 256}},
@@ -187,7 +187,7 @@ func storyEnds(step func(int, ...Command)) {
 		Extend{By{Actor: "waybill", Cause: "req-6"}, "acme", "req-6", Demand{Choice: nova, Input: 100, Output: 100}},
 		Settle{Who: By{Actor: "waybill", Cause: "req-7"}, Org: "acme", Request: "req-7", Usage: Usage{Input: 50, Output: 20}, Source: UsageProvider},
 		Void{By{Actor: "waybill", Cause: "req-8"}, "acme", "req-8", Resolution{Duration: 5, Reason: "upstream_failed",
-			Attempts: []Attempt{{1, nova, Failed, 500, "server_error", "internal", 7, 6, Usage{1, 2, 3, 4, 5, 4}, "chatcmpl-3"}, {N: 0, Choice: nova, Outcome: Skipped, Reason: "breaker_open"}}}},
+			Attempts: []Attempt{{1, nova, Failed, 500, "server_error", "internal", 7, 6, Usage{1, 2, 3, 4, 5, 4}, UsageEstimate, "chatcmpl-3"}, {N: 0, Choice: nova, Outcome: Skipped, Reason: "breaker_open"}}}},
 		Interrupt{"acme", "req-9", RuleVoid},
 		Interrupt{"acme", "req-10", RuleCaptureHeld})
 }

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"waybill/ledger"
@@ -26,8 +28,9 @@ type attempt struct {
 
 	ctx    context.Context // the call's own: it outlives the caller, so that an answer can be read to its end
 	cancel context.CancelCauseFunc
-	drain  *time.Timer   // runs from when the caller has left
 	stops  []func() bool // of all that may end the call
+	most   time.Duration // it may take
+	sent   atomic.Bool   // all of the request has gone upstream
 
 	dialect    ledger.Dialect // that the upstream speaks
 	translates bool           // the caller speaks another
@@ -39,24 +42,10 @@ type attempt struct {
 	taking  time.Duration // that its caller has taken to take it
 	pending []byte        // held back: what came before content, or from the first finish reason on
 
-	mu       sync.Mutex
-	closed   bool
-	draining bool // the caller has left
+	mu     sync.Mutex
+	closed bool
+	drain  *time.Timer // runs from when the caller has left
 }
-
-// How a call fails that we end ourselves.
-var (
-	errTotal   = &UpstreamError{Class: ClassTimeout, Err: errors.New("the attempt took longer than its total timeout")}
-	errFirst   = &UpstreamError{Class: ClassTimeout, Err: errors.New("no byte of the answer came within the first-byte timeout")}
-	errDrain   = &UpstreamError{Class: ClassCanceled, Err: errors.New("the caller left, and the answer did not end within the drain timeout")}
-	errAbort   = &UpstreamError{Class: ClassCanceled, Err: errors.New("the caller left, and the policy cancels such calls")}
-	errDrains  = &UpstreamError{Class: ClassCanceled, Err: errors.New("the caller left, and too many such answers are being read to their end")}
-	errEndless = &UpstreamError{Class: ClassServerError, Err: errTooLarge, Provoked: true}
-	errStop    = &UpstreamError{Class: ClassConnection, Err: errors.New("the node is stopping")}
-)
-
-// maxDrains bounds the calls at one time whose callers have left.
-const maxDrains = 256
 
 // clientGone is the reason of a resolution whose caller has left.
 const clientGone = "client_gone"
@@ -64,46 +53,28 @@ const clientGone = "client_gone"
 func (r *run) attempt(leg Leg, trial *Trial, key secret.Text) *attempt {
 	a := &attempt{run: r, on: leg, trial: trial, secret: key, began: r.d.Now()}
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.client))
-	a.ctx, a.cancel = ctx, cancel
-	most := r.timeouts.Total - a.began.Sub(r.started)
-	if one := r.timeouts.Attempt; one > 0 {
-		most = min(most, one)
-	}
-	total := time.AfterFunc(max(0, most), func() { cancel(errTotal) })
-	drain := time.AfterFunc(r.timeouts.Drain, func() { cancel(errDrain) })
-	drain.Stop()
-	a.drain = drain
+	a.ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(w httptrace.WroteRequestInfo) {
+		if w.Err == nil {
+			a.sent.Store(true)
+		}
+	}})
+	a.cancel, a.most = cancel, r.timeouts.attempt(a.began.Sub(r.started))
+	total := time.AfterFunc(a.most, func() { cancel(errTotal) })
 	a.stops = []func() bool{
 		context.AfterFunc(r.client, a.leave),
 		context.AfterFunc(r.d.Stop, func() { cancel(errStop) }),
-		total.Stop, drain.Stop,
+		total.Stop,
 	}
 	return a
-}
-
-// leave makes what the policy says of a call whose caller has left.
-func (a *attempt) leave() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	switch {
-	case a.closed:
-	case a.decision.Settings.OnAbort == AbortCancel:
-		a.cancel(errAbort)
-	case a.d.draining.Add(1) > maxDrains:
-		a.d.draining.Add(-1)
-		a.cancel(errDrains)
-	default:
-		a.draining = true
-		a.drain.Reset(a.timeouts.Drain)
-	}
 }
 
 func (a *attempt) close() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.closed = true
-	if a.draining {
-		a.d.draining.Add(-1)
+	if a.drain != nil {
+		a.drain.Stop()
+		a.d.drains.end(a.task.Org)
 	}
 	if a.reply != nil {
 		a.reply.Close()
@@ -128,7 +99,9 @@ func (a *attempt) call() (done bool, failure *Failure) {
 		a.unwritten = err
 		return false, nil
 	}
-	a.calls++
+	if a.calls++; a.calls == 1 {
+		a.d.Retries.earn(a.on.Credential.ID)
+	}
 	switch {
 	case err != nil:
 		return a.fall(err)
@@ -290,7 +263,7 @@ func (a *attempt) fall(err error) (done bool, failure *Failure) {
 	if a.task.Request.Stream {
 		a.observe()
 	}
-	a.trial.Report(e.sign(), a.d.Now())
+	a.trial.Report(a.sign(e), a.d.Now())
 	if tell := a.d.Suspect; tell != nil && e.sign() == ClassCredential {
 		tell(a.on.Credential, e)
 	}
@@ -299,17 +272,17 @@ func (a *attempt) fall(err error) (done bool, failure *Failure) {
 	}
 	a.record(ledger.Failed, e)
 	a.last, a.lastLeg, a.lastDialect = e, a.on, a.dialect
-	if slices.Contains(transient, e.Class) {
+	if slices.Contains(transient, e.Class) && e.RetryAfter <= maxRetryPause {
 		a.fleeting, a.fleetingLeg = e, a.on
 	}
 	a.said = plain(e.words(), a.secret, maxMessage)
 	switch {
 	case a.left():
 		return true, a.end(callerLeft(), clientGone)
-	case !a.retries(e.Class):
-		return true, a.end(a.upstreamFailed(), string(e.Class))
 	case a.d.Stop.Err() != nil:
 		return true, a.end(&Failure{Status: http.StatusServiceUnavailable, Code: "not_ready", RetryAfter: time.Second, Message: "the node is stopping"}, "stopping")
+	case !slices.Contains(a.decision.Settings.RetryOn, e.Class):
+		return true, a.end(a.upstreamFailed(), string(e.Class))
 	}
 	return false, nil
 }
@@ -348,6 +321,19 @@ func (a *attempt) used() (ledger.Usage, ledger.UsageSource) {
 		return ledger.Usage{}, ledger.UsageEstimate
 	}
 	return a.tally.used(a.task.Request, a.leg, a.reply)
+}
+
+// discarded is what an attempt used of which its caller gets nothing: as its upstream has counted it or, where we have ended
+// a call that its provider may bill all the same, its input by an estimate.
+func (a *attempt) discarded(e *UpstreamError) (u ledger.Usage, source ledger.UsageSource) {
+	u, source = a.used()
+	if u == (ledger.Usage{}) && a.sent.Load() && a.ended(e) && a.task.Request.Endpoint != EndpointCount { // which nobody bills
+		u = estimate(a.task.Request, a.leg, 0)
+	}
+	if u == (ledger.Usage{}) {
+		source = ""
+	}
+	return u, source
 }
 
 // settle resolves the request by what this attempt used: durably, when it returns. An answer that did not come to its end
@@ -392,7 +378,7 @@ func (a *attempt) record(outcome ledger.Outcome, e *UpstreamError) {
 		t.Status, t.Class, t.Reason = cmp.Or(e.Status, t.Status), string(e.Class), cutTo(e.Code, 64)
 	}
 	if outcome == ledger.Failed {
-		t.Usage, _ = a.used()
+		t.Usage, t.Source = a.discarded(e)
 	}
 	a.attempts = append(a.attempts, t)
 }

@@ -128,25 +128,31 @@ func TestAttemptAndTotal(t *testing.T) {
 	}
 }
 
-// Few enough answers are read on for callers who have left; those beyond are ended with their callers.
+// Few enough answers are read on for callers who have left, in all and of an org; those beyond are ended with their callers.
 func TestDrainsAreBounded(t *testing.T) {
 	for _, tt := range []struct {
-		others int // calls whose callers have left
+		others map[string]int // calls whose callers have left
 		source ledger.UsageSource
-	}{{255, ledger.UsageProvider}, {256, ledger.UsageEstimate}} {
+	}{
+		{map[string]int{"org_a": 63, "org_b": 64, "org_c": 64, "org_d": 64}, ledger.UsageProvider},
+		{map[string]int{"org_b": 64, "org_c": 64, "org_d": 64, "org_e": 64}, ledger.UsageEstimate},
+		{map[string]int{"org_b": 1000}, ledger.UsageProvider}, // of which it gets no more than its share
+		{map[string]int{"org_a": 64}, ledger.UsageEstimate},
+	} {
 		n := newNode(t)
 		n.open("org_a", "teams")
 		n.d.Drain(tt.others)
+		before := n.d.Draining()
 		s, ok := n.leaveAt("org_a", models[0], "hello [[sandbox output=40 chunks=8 delay=20ms]]", `,"stream":true`).(*ledger.RequestSettled)
 		if tt.source == ledger.UsageEstimate && !ok { // nothing of it had come
 			if calls := n.up.Calls(); calls[0].Outcome == sandbox.Completed {
-				t.Errorf("beside %d others: it was read on", tt.others)
+				t.Errorf("beside %v others: it was read on", tt.others)
 			}
 		} else if s.Source != tt.source || s.Reason != "client_gone" || s.Usage.Output == 40 != (tt.source == ledger.UsageProvider) {
-			t.Errorf("beside %d others: settled %+v", tt.others, s)
+			t.Errorf("beside %v others: settled %+v", tt.others, s)
 		}
-		if n.d.Draining() != tt.others {
-			t.Errorf("%d calls are being drained, want %d", n.d.Draining(), tt.others)
+		if n.d.Draining() != before {
+			t.Errorf("%d calls are being drained, want %d", n.d.Draining(), before)
 		}
 	}
 }

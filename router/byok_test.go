@@ -83,6 +83,9 @@ func (c cell) expect() (all []tried, code string) {
 	var again *tried
 	code = "upstream_failed"
 	for _, kind := range order {
+		if kind == ledger.BYOK && !c.paid { // it fails, or nothing more is tried: from then on nothing may be paid for
+			again = nil
+		}
 		t := tried{kind, ledger.Failed, string(router.ClassCredential)}
 		switch {
 		case kind == ledger.Platform && c.well, kind == ledger.BYOK && c.own == ownOK:

@@ -27,5 +27,24 @@ func RetryPause(hint time.Duration, seed uint64, calls int) time.Duration {
 	return retryPause(hint, seed, calls)
 }
 
-// Drain counts so many calls as ones whose callers have left.
-func (d *Dispatcher) Drain(n int) { d.draining.Store(int64(n)) }
+// Take takes a retry on a credential, if its budget has one.
+func (b *Retries) Take(credential string) bool { return b.take(credential) }
+
+// Len is how many budgets are in memory.
+func (b *Retries) Len() int { return len(b.spent) }
+
+// Drain counts so many calls of each org as ones whose callers have left.
+func (d *Dispatcher) Drain(orgs map[string]int) {
+	for org, n := range orgs {
+		for range n {
+			d.drains.begin(org)
+		}
+	}
+}
+
+// Draining is how many calls are being read to their end whose callers have left.
+func (d *Dispatcher) Draining() int {
+	d.drains.mu.Lock()
+	defer d.drains.mu.Unlock()
+	return d.drains.all
+}

@@ -8,8 +8,8 @@ import (
 	"waybill/ledger"
 )
 
-// A breaker opens after so many failures in a row, or at once where the credential is at fault, and lets one probe through
-// after so long.
+// A breaker opens after so many failures in a row, or at once where the credential is at fault, and lets a probe through
+// each time that so long has passed.
 const (
 	breakerFailures = 3
 	breakerPause    = 30 * time.Second
@@ -35,10 +35,10 @@ func keyOf(c ledger.Choice) breakerKey { return breakerKey{c.Credential, c.Model
 // legHealth is what is known of one leg.
 type legHealth struct {
 	failures int       // in a row
-	until    time.Time // the end of the pause after the last of them
+	until    time.Time // the end of the pause after the last of them, or after the probe was let through
 	since    time.Time // the third, which opened the breaker
 	why      Class     // of the last of them
-	probing  bool
+	probe    *Trial    // the latest that was let through while it fails, as long as nothing is known of it
 	seen     observed
 	heard    time.Time // the latest report
 	waiting  []*Trial  // calls without content so far, in no order
@@ -46,9 +46,7 @@ type legHealth struct {
 
 func (l *legHealth) failing() bool { return l.failures >= breakerFailures }
 
-func (l *legHealth) open(now time.Time) bool {
-	return l.failing() && (l.probing || now.Before(l.until))
-}
+func (l *legHealth) open(now time.Time) bool { return l.failing() && now.Before(l.until) }
 
 // trip is a credential that was found to be of no use.
 type trip struct {
@@ -71,12 +69,11 @@ type Trial struct {
 	from     time.Time  // since when it waits for content
 	at       *legHealth // where it waits; nil: it does not
 	place    int        // there
-	probe    bool
 	reported bool
 }
 
 // Allow lets a leg be called, or not. After the pause of an open breaker one caller is let through, and the others wait for
-// what its probe finds. Whoever is let through must report.
+// what its probe finds, or for another pause: then it is the next one's turn. Whoever is let through must report.
 func (h *Health) Allow(c ledger.Choice, now time.Time) (*Trial, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -85,7 +82,7 @@ func (h *Health) Allow(c ledger.Choice, now time.Time) (*Trial, bool) {
 		return nil, false
 	}
 	if l := h.legs[t.leg]; l != nil && l.failing() {
-		l.probing, t.probe = true, true
+		l.probe, l.until = t, now.Add(breakerPause)
 	}
 	return t, true
 }
@@ -177,8 +174,8 @@ func (t *Trial) Report(class Class, now time.Time) {
 	defer h.mu.Unlock()
 	t.leave()
 	l := h.legs[t.leg]
-	if l != nil && t.probe {
-		l.probing = false
+	if l != nil && l.probe == t {
+		l.probe, l.until = nil, now
 	}
 	if neutral := class == ClassBadRequest || class == ClassCanceled; neutral && t.pace == (pace{}) {
 		return
@@ -192,7 +189,7 @@ func (t *Trial) Report(class Class, now time.Time) {
 	case ClassBadRequest, ClassCanceled:
 		return
 	case "":
-		l.failures, l.why = 0, ""
+		l.failures, l.why, l.probe = 0, "", nil
 	case ClassNotFound:
 	default:
 		l.fail(class, now)
@@ -209,7 +206,7 @@ func (l *legHealth) fail(class Class, now time.Time) {
 	if !before && l.failing() {
 		l.since = now
 	}
-	l.until, l.why = now.Add(breakerPause), class
+	l.probe, l.until, l.why = nil, now.Add(breakerPause), class
 }
 
 // add makes room for a leg. Where there is none, what has faded goes; and where that is too little, every leg whose breaker

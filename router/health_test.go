@@ -56,6 +56,62 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
+// A probe shuts out nobody once its answer comes, and nobody for longer than a pause.
+func TestProbe(t *testing.T) {
+	h, now := router.NewHealth(), time.Unix(1_800_000_000, 0)
+	leg := ledger.Choice{Model: "openai/gpt-6-sol", Credential: "cred_1"}
+	probe := func() *router.Trial {
+		t.Helper()
+		trial, ok := h.Allow(leg, now)
+		if !ok || !h.Open(leg, now) {
+			t.Fatalf("no probe: let through %v, open %v", ok, h.Open(leg, now))
+		}
+		return trial
+	}
+	for range 3 {
+		try(h, leg, now, router.ClassServerError)
+	}
+	now = now.Add(30 * time.Second)
+	p := probe()
+	p.Wait(now)
+	if p.Heard(); h.Open(leg, now) || h.State(leg, now).Failing {
+		t.Error("its stream lasts, and others wait for its end")
+	}
+	if other, ok := h.Allow(leg, now); !ok || h.Open(leg, now) {
+		t.Error("the next call is a probe as well")
+	} else {
+		other.Report(router.ClassCanceled, now)
+	}
+	if p.Report(router.ClassConnection, now); !h.Open(leg, now) || h.State(leg, now).Since != now {
+		t.Errorf("it broke off, and the breaker is closed: %+v", h.State(leg, now))
+	}
+	now = now.Add(30 * time.Second)
+	p = probe()
+	p.Heard()
+	p.Report("", now)
+	if try(h, leg, now, router.ClassServerError); h.Open(leg, now) {
+		t.Error("it succeeded, and one failure opens the breaker")
+	}
+	for range 2 {
+		try(h, leg, now, router.ClassServerError)
+	}
+	now = now.Add(30 * time.Second)
+	hangs := probe()
+	if now = now.Add(30*time.Second - 1); try(h, leg, now, "") {
+		t.Error("there are two probes within a pause")
+	}
+	now = now.Add(1)
+	second := probe()
+	hangs.Heard() // too late: it is the second's turn
+	hangs.Report(router.ClassCanceled, now)
+	if try(h, leg, now, "") {
+		t.Error("a probe that has lapsed gives back what it no longer has")
+	}
+	if second.Report(router.ClassCanceled, now); !try(h, leg, now, "") {
+		t.Error("a probe that found out nothing is lost")
+	}
+}
+
 // A caller who makes up names of models must not fill the memory with breakers.
 func TestBreakersAreBounded(t *testing.T) {
 	h, now := router.NewHealth(), time.Unix(1_800_000_000, 0)

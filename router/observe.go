@@ -132,11 +132,15 @@ func (t *Trial) Wait(from time.Time) {
 	l.waiting = append(l.waiting, t)
 }
 
-// Heard says that the content has begun.
+// Heard says that the content has begun. A probe of which there is content closes the breaker: others must not wait for its
+// end. Should it fail after all, that opens the breaker again.
 func (t *Trial) Heard() {
 	t.health.mu.Lock()
 	defer t.health.mu.Unlock()
 	t.leave()
+	if l := t.health.legs[t.leg]; l != nil && l.probe == t {
+		l.probe, l.failures = nil, breakerFailures-1
+	}
 }
 
 // leave takes the call from among those that wait.

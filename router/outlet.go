@@ -86,6 +86,7 @@ func (o *outlet) refuse(f *Failure, t Task) *Failure {
 	}
 	w := t.Inbound.Writer(t.Request, Head{Request: t.ID, Model: t.Request.Model}, t.Request.Dialect)
 	o.write(Facts{}, w.Error(*f))
+	o.closed = true // no sign of life follows the end
 	return nil
 }
 

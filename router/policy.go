@@ -115,7 +115,7 @@ const (
 // DefaultSettings are those of an org without a policy. Its timeouts are the node's.
 var DefaultSettings = Settings{
 	Credentials: BYOKFirst, PaidFallback: new(bool), MaxAttempts: 3,
-	RetryOn: []Class{ClassRateLimited, ClassOverloaded, ClassServerError, ClassTimeout, ClassConnection, ClassCredential},
+	RetryOn: []Class{ClassRateLimited, ClassOverloaded, ClassServerError, ClassTimeout, ClassConnection, ClassCredential, ClassNotFound},
 	OnAbort: AbortDrain,
 }
 

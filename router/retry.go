@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"waybill/ledger"
 )
 
 // A leg that failed is called once more only where no other is left, and within a budget for each credential: a first call
@@ -22,7 +24,7 @@ const (
 	maxRetryPause = 5 * time.Second
 )
 
-// manyBudgets is when budgets are forgotten that are full.
+// manyBudgets is how many budgets are remembered that are not full. For one more any of them is forgotten.
 const manyBudgets = 4096
 
 // transient is the failures that may be over in a moment.
@@ -52,11 +54,17 @@ func (b *Retries) take(credential string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := b.spent[credential]
-	if n+retryCost > retryMost || n == 0 && len(b.spent) >= manyBudgets {
+	if n+retryCost > retryMost {
 		return false
 	}
 	if b.spent == nil {
 		b.spent = map[string]int{}
+	}
+	if n == 0 && len(b.spent) >= manyBudgets { // most are of credentials that nobody calls any more
+		for any := range b.spent {
+			delete(b.spent, any)
+			break
+		}
 	}
 	b.spent[credential] = n + retryCost
 	return true
@@ -66,7 +74,7 @@ func (b *Retries) take(credential string) bool {
 // a moment.
 func (r *run) again() (leg Leg, ok bool) {
 	e, leg := r.fleeting, r.fleetingLeg
-	if e == nil || e.RetryAfter > maxRetryPause {
+	if e == nil || leg.Credential.Kind() == ledger.Platform && r.ownFailed() && !*r.decision.Settings.PaidFallback {
 		return Leg{}, false
 	}
 	pause := retryPause(e.RetryAfter, r.inputs.Seed, r.calls)
@@ -74,6 +82,14 @@ func (r *run) again() (leg Leg, ok bool) {
 		return Leg{}, false
 	}
 	return leg, r.wait(pause)
+}
+
+// ownFailed tells whether a credential of the org's own has failed the request: from then on it costs nothing more unless the
+// policy says that it may.
+func (r *run) ownFailed() bool {
+	return slices.ContainsFunc(r.attempts, func(a ledger.Attempt) bool {
+		return a.Kind == ledger.BYOK && (a.Outcome == ledger.Failed || a.Reason == breakerOpen || a.Reason == unreadable)
+	})
 }
 
 // retryPause is how long a leg is left alone: at least as long as its provider says, and then by chance, so that callers who
@@ -92,27 +108,4 @@ func (r *run) wait(pause time.Duration) bool {
 	defer stop()
 	<-ctx.Done()
 	return r.client.Err() == nil && r.d.Stop.Err() == nil
-}
-
-// retries tells whether the policy moves on after a failure. A model that its provider does not know harms no other leg.
-func (r *run) retries(c Class) bool {
-	return c == ClassNotFound || slices.Contains(r.decision.Settings.RetryOn, c)
-}
-
-// late tells whether the request's time is over, or will be after a pause.
-func (r *run) late(after time.Duration) bool {
-	return r.d.Now().Add(after).Sub(r.started) >= r.timeouts.Total
-}
-
-// timeoutsOf is the node's timeouts with those that a policy sets.
-func timeoutsOf(node Timeouts, d Deadlines) Timeouts {
-	for _, t := range []struct {
-		of  *time.Duration
-		own Duration
-	}{{&node.Connect, d.Connect}, {&node.FirstByte, d.FirstByte}, {&node.Idle, d.Idle}, {&node.Attempt, d.Attempt}, {&node.Total, d.Total}} {
-		if t.own > 0 {
-			*t.of = time.Duration(t.own)
-		}
-	}
-	return node
 }

@@ -47,6 +47,23 @@ func TestRetryOn(t *testing.T) {
 	}
 }
 
+// A model that its provider does not know moves on like other failures: by default, and where the policy names it.
+func TestRetryOnNotFound(t *testing.T) {
+	for _, tt := range []struct {
+		retry string
+		calls int
+	}{{"", 2}, {`"retry_on":["not_found"],`, 2}, {`"retry_on":["timeout"],`, 1}, {`"retry_on":[],`, 1}} {
+		n := newNode(t)
+		n.open("org_a", "teams")
+		n.policy("org_a", `{`+tt.retry+`"routes":[{"try":[{"model":"openai/gpt-6-luna"},{"model":"anthropic/claude-haiku-5-5"}]}]}`)
+		n.up.Script("openai", "gpt-6-luna", sandbox.Script{Fail: sandbox.NotFound})
+		a := n.ask(t.Context(), "org_a", "auto", "hello", "")
+		if moved := tt.calls == 2; len(n.up.Calls()) != tt.calls || (a.failure == nil) != moved || !moved && (a.failure.Status != 404 || a.code() != "unknown_model") {
+			t.Errorf("%s: %+v after %d calls", tt.retry, a.failure, len(n.up.Calls()))
+		}
+	}
+}
+
 // An outage is not amplified: retries have a budget of a tenth of the calls, and ten.
 func TestRetryBudget(t *testing.T) {
 	n := newNode(t)
@@ -59,6 +76,60 @@ func TestRetryBudget(t *testing.T) {
 	}
 	if got := len(n.up.Calls()); got < calls+10 || got > calls+10+calls/10 {
 		t.Errorf("%d calls upstream for %d", got, calls)
+	}
+}
+
+// A leg that is passed over makes no call, and earns none: only the first call of a request does, for its own credential.
+func TestRetriesAreEarnedByCalls(t *testing.T) {
+	n := newNode(t)
+	n.open("org_a", "teams")
+	n.policy("org_a", `{"routes":[{"when":{"model":"fast"},"try":[{"model":"anthropic/claude-haiku-5-5"},{"model":"anthropic/claude-sonnet-5-5"},{"model":"openai/gpt-6-luna"}]}],"aliases":{"fast":"openai/gpt-6-luna"}}`)
+	n.up.Script("anthropic", "claude-haiku-5-5", sandbox.Script{Fail: sandbox.Overloaded})
+	fails := func() int {
+		n.d.Health = router.NewHealth()
+		before := len(n.up.Calls())
+		n.ask(t.Context(), "org_a", "anthropic/claude-haiku-5-5", "hello", "")
+		return len(n.up.Calls()) - before
+	}
+	for calls := 2; calls == 2; {
+		calls = fails() // until no retry is left
+	}
+	for range 30 {
+		if a := n.ask(t.Context(), "org_a", "fast", "hello", `,"seed":7`); a.failure != nil || a.facts.Model != models[0] { // which Anthropic has no place for
+			t.Fatalf("%+v", a.failure)
+		}
+	}
+	retries := 0
+	for range 5 {
+		retries += fails() - 1
+	}
+	if retries > 1 {
+		t.Errorf("%d retries after 5 more calls", retries)
+	}
+}
+
+// What an upstream says to wait for longer than a pause may last is no reason to give up a leg that may be well in a moment.
+func TestRetryOfTheOneThatMayAnswer(t *testing.T) {
+	n := newNode(t)
+	n.open("org_a", "teams")
+	n.policy("org_a", `{"routes":[{"try":[{"model":"openai/gpt-6-luna"},{"model":"anthropic/claude-haiku-5-5"}]}]}`)
+	n.up.Script("openai", "gpt-6-luna", sandbox.Script{Fail: sandbox.Overloaded, Times: 1, RetryAfter: 10 * time.Millisecond})
+	n.up.Script("anthropic", "claude-haiku-5-5", sandbox.Script{Fail: sandbox.RateLimited, RetryAfter: 30 * time.Second})
+	if a := n.ask(t.Context(), "org_a", "auto", "hello", ""); a.failure != nil || a.facts.Model != models[0] || a.facts.Attempts != 3 {
+		t.Errorf("%+v %+v", a.failure, a.facts)
+	}
+}
+
+// Budgets of credentials that nobody calls any more are no reason to leave others without one.
+func TestBudgetsAreBounded(t *testing.T) {
+	var b router.Retries
+	for i := range 10_000 {
+		if !b.Take(fmt.Sprintf("cred_%d", i)) {
+			t.Fatalf("credential %d has no retry", i)
+		}
+	}
+	if n := b.Len(); n > 4096 {
+		t.Errorf("%d budgets are remembered", n)
 	}
 }
 

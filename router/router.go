@@ -5,7 +5,6 @@ import (
 	"errors"
 	"hash/fnv"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"waybill/ledger"
@@ -29,7 +28,7 @@ type Dispatcher struct {
 	// Stop ends the calls that are still open: each caller gets an error, each call is settled on an estimate.
 	Stop context.Context
 
-	draining atomic.Int64 // calls whose callers have left
+	drains drains
 }
 
 // Timeouts bound an attempt and a request.
@@ -132,7 +131,7 @@ func (r *run) try(leg Leg) (done bool, failure *Failure) {
 	key, err := r.d.Secrets.Secret(context.WithoutCancel(r.client), leg.Credential)
 	if err != nil {
 		trial.Report(ClassCredential, r.d.Now())
-		r.pass(leg, "credential_unreadable")
+		r.pass(leg, unreadable)
 		return false, nil
 	}
 	if err := r.admit(leg); err != nil {
@@ -142,9 +141,6 @@ func (r *run) try(leg Leg) (done bool, failure *Failure) {
 		return true, r.end(callerLeft(), clientGone)
 	}
 	r.out.listen(r.task.Request, r.timeouts.Quiet)
-	if r.calls == 0 {
-		r.d.Retries.earn(leg.Credential.ID)
-	}
 	a := r.attempt(leg, trial, key)
 	defer a.close()
 	return a.call()
@@ -228,8 +224,5 @@ func (r *run) end(f *Failure, reason string) *Failure {
 	}
 	return f
 }
-
-// Draining is how many calls are being read to their end whose callers have left.
-func (d *Dispatcher) Draining() int { return int(d.draining.Load()) }
 
 func (r *run) since(t time.Time) int64 { return int64(r.d.Now().Sub(t)) }

@@ -38,12 +38,15 @@ type run struct {
 
 	lastDialect ledger.Dialect // that it was made in; empty if it was not
 
-	fleeting    *UpstreamError // how the latest call failed of those that may go better in a moment
+	fleeting    *UpstreamError // how the latest call failed of those that may go better in a moment, as far as their upstreams say
 	fleetingLeg Leg
 }
 
-// breakerOpen is why a leg is passed over that rests.
-const breakerOpen = "breaker_open"
+// Why a leg is passed over when it is its turn, beside the codes of the ledger's refusals.
+const (
+	breakerOpen = "breaker_open"          // it rests
+	unreadable  = "credential_unreadable" // the vault does not give its secret
+)
 
 // pass notes a leg for which no call was made.
 func (r *run) pass(leg Leg, reason string) {

@@ -53,7 +53,7 @@ var (
 	extensionsTable = table{"extensions", join(ints("position"), text("request")), []string{"position"}}
 	attemptsTable   = table{"attempts", join(ints("position", "line"), text("request"), ints("n"), text("model", "credential", "kind",
 		"outcome"), ints("status"), text("class", "reason"), ints("latency_ns", "first_byte_ns", "input_tokens", "cache_read_tokens",
-		"cache_write_tokens", "output_tokens", "reasoning_tokens"), text("upstream_id")), []string{"position", "line"}}
+		"cache_write_tokens", "output_tokens", "reasoning_tokens"), text("usage_source", "upstream_id")), []string{"position", "line"}}
 	entriesTable = table{"entries", join(ints("position", "line"), text("org", "account", "unit"), ints("amount"), text("type"),
 		ints("at"), text("request")), []string{"position", "line"}}
 	usageTable = table{"usage_daily", join(text("day", "org", "key", "model", "kind"), ints("requests", "settled", "input_tokens",
@@ -98,7 +98,7 @@ func (a *Attempt) row() []any {
 	u := a.Usage
 	return []any{int64(a.Position), int64(a.Line), a.Request, int64(a.N), a.Model, a.Credential, string(a.Kind),
 		string(a.Outcome), int64(a.Status), a.Class, a.Reason, a.Latency, a.FirstByte, u.Input, u.CacheRead,
-		u.CacheWrite + u.CacheWriteLong, u.Output, u.Reasoning, a.UpstreamID}
+		u.CacheWrite + u.CacheWriteLong, u.Output, u.Reasoning, string(a.Source), a.UpstreamID}
 }
 
 // Entry is a row of the table entries: one posting, with the event that caused it.

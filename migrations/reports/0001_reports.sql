@@ -69,6 +69,7 @@ CREATE TABLE attempts (
     cache_write_tokens INTEGER NOT NULL,
     output_tokens      INTEGER NOT NULL,
     reasoning_tokens   INTEGER NOT NULL,
+    usage_source       TEXT    NOT NULL, -- provider, estimate; of what was discarded, empty if that was nothing
     upstream_id        TEXT    NOT NULL,
     PRIMARY KEY (position, line)
 ) STRICT, WITHOUT ROWID;
