@@ -135,7 +135,7 @@ func TestEndedCallsAreAbsorbed(t *testing.T) {
 		{"left and cancelled", `{"on_abort":"cancel"}`, "", true, false, true},
 		{"a stream, left and cancelled", `{"on_abort":"cancel"}`, `,"stream":true`, true, false, true},
 		{"the policy's deadline", `{"timeouts":{"attempt":"150ms"}}`, "", false, false, true},
-		{"no connection", `{"timeouts":{"connect":"150ms"}}`, "", false, false, false},
+		{"no connection", `{"timeouts":{"attempt":"150ms"}}`, "", false, false, false},
 		{"an own credential", `{"timeouts":{"attempt":"150ms"}}`, "", false, true, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -197,7 +197,12 @@ func (t *Trial) Report(class Class, now time.Time) {
 	l.seen.calls.add(class != "", now)
 }
 
+// fail counts a failure. While the breaker is open, one of a call that was under way before is no news: it neither prolongs the
+// pause nor stands for the probe.
 func (l *legHealth) fail(class Class, now time.Time) {
+	if l.open(now) {
+		return
+	}
 	before := l.failing()
 	l.failures++
 	if class == ClassCredential {

@@ -92,11 +92,17 @@ func TestProbe(t *testing.T) {
 	if try(h, leg, now, router.ClassServerError); h.Open(leg, now) {
 		t.Error("it succeeded, and one failure opens the breaker")
 	}
+	late, _ := h.Allow(leg, now) // which fails when the breaker has long been open
+	later, _ := h.Allow(leg, now)
 	for range 2 {
 		try(h, leg, now, router.ClassServerError)
 	}
+	late.Report(router.ClassTimeout, now.Add(29*time.Second))
 	now = now.Add(30 * time.Second)
 	hangs := probe()
+	if later.Report(router.ClassTimeout, now); !h.Open(leg, now) {
+		t.Error("what failed beside the probe makes room for another")
+	}
 	if now = now.Add(30*time.Second - 1); try(h, leg, now, "") {
 		t.Error("there are two probes within a pause")
 	}

@@ -81,12 +81,12 @@ func (o *outlet) write(f Facts, b []byte) {
 func (o *outlet) refuse(f *Failure, t Task) *Failure {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.closed = true // no sign of life comes between the end and whoever writes it
 	if f == nil || !o.headed {
 		return f
 	}
 	w := t.Inbound.Writer(t.Request, Head{Request: t.ID, Model: t.Request.Model}, t.Request.Dialect)
 	o.write(Facts{}, w.Error(*f))
-	o.closed = true // no sign of life follows the end
 	return nil
 }
 

@@ -61,8 +61,8 @@ func (b *Retries) take(credential string) bool {
 		b.spent = map[string]int{}
 	}
 	if n == 0 && len(b.spent) >= manyBudgets { // most are of credentials that nobody calls any more
-		for any := range b.spent {
-			delete(b.spent, any)
+		for other := range b.spent {
+			delete(b.spent, other)
 			break
 		}
 	}
