@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -115,7 +113,7 @@ func attachCredential(c *call, in newCredential) (credential, error) {
 		return credential{}, err
 	}
 	rec, err := c.s.o.Names.ExecuteNamed(ctx, ledger.AttachCredential{Who: c.by, Org: c.org, Credential: id, Provider: in.Provider,
-		Fingerprint: print, BaseURL: base, Use: in.Use, Order: in.Order, Commitment: committed}, Label{Kind: "credential", ID: id, Scope: c.org, Name: in.Name})
+		Fingerprint: print, BaseURL: base, Use: in.Use, Order: in.Order, Commitment: committed, Trusted: c.operator && base != "" && c.org != ledger.Platform}, Label{Kind: "credential", ID: id, Scope: c.org, Name: in.Name})
 	if err != nil || rec.Repeated {
 		if e := vault.Delete(ctx, c.org, id); e != nil {
 			return credential{}, errors.Join(err, e)
@@ -145,45 +143,6 @@ func validSecret(t secret.Text) error {
 		return invalid("secret", "is 1 to 4096 visible ASCII characters")
 	}
 	return nil
-}
-
-// baseURL takes the address of an upstream. An org may send its secret to any public host by TLS, but must not make the
-// node call into its own network; the operator may also name an upstream on this machine.
-func (c *call) baseURL(s string) (string, error) {
-	if s == "" {
-		return "", nil
-	}
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || len(s) > 512 {
-		return "", invalid("base_url", "must be an address such as https://llm.example.com/v1, without credentials, query or fragment")
-	}
-	local := localHost(u.Hostname())
-	mayLocal := c.operator || c.s.o.AllowLoopback
-	switch {
-	case u.Scheme == "http" && local && mayLocal:
-	case u.Scheme != "https":
-		return "", invalid("base_url", "must begin with https://, or the secret would be readable on its way")
-	case !c.operator && !(local && mayLocal) && !publicHost(u.Hostname()):
-		return "", invalid("base_url", "must be a public host")
-	}
-	return strings.TrimRight(s, "/"), nil
-}
-
-func localHost(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
-}
-
-// publicHost refuses the addresses and names of private networks. What a name resolves to is not known here.
-func publicHost(host string) bool {
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if ip, err := netip.ParseAddr(host); err == nil {
-		ip = ip.Unmap()
-		return ip.IsGlobalUnicast() && !ip.IsPrivate()
-	}
-	last := host[strings.LastIndexByte(host, '.')+1:]
-	numeric := strings.Trim(last, "0123456789") == "" || strings.HasPrefix(last, "0x") // 127.1, 0x7f.1: forms of addresses that resolvers take
-	return strings.Contains(host, ".") && !numeric && !slices.Contains([]string{"localhost", "local", "internal", "lan", "home", "corp"}, last)
 }
 
 // attached gives a credential of the call's org, or of the platform.

@@ -16,7 +16,7 @@ func (c *call) check(in newCredential, base string) (f router.Finding, err error
 	if d == nil {
 		return f, nil
 	}
-	f = d.Check(c, in.Provider, base, in.Secret)
+	f = d.Check(c, in.Provider, base, in.Secret, !c.operator && base != "")
 	if in.RequireOK && f.Status != ledger.CheckOK {
 		return f, invalid("secret", "is not taken by "+in.Provider+": "+f.Message+"; nothing was attached")
 	}

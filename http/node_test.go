@@ -25,6 +25,7 @@ import (
 	"waybill/ledger/secret"
 	"waybill/router"
 	"waybill/router/dialects"
+	"waybill/router/routertest"
 	"waybill/router/sandbox"
 	"waybill/store"
 )
@@ -56,6 +57,10 @@ func (j *journal) String() string {
 	defer j.mu.Unlock()
 	return j.text.String()
 }
+
+// publicNames stand for an address of the Internet's, which no test calls.
+var publicNames = routertest.Names{"llm.example.com.": {routertest.Addrs("8.8.8.8")}, "ours.openai.azure.com.": {routertest.Addrs("8.8.8.8")},
+	"private.example.com.": {routertest.Addrs("10.0.0.7")}, "rebound.example.com.": {routertest.Addrs("8.8.8.8"), routertest.Addrs("127.0.0.1")}}
 
 const operatorToken = "wbo_the-operators-own-token"
 
@@ -100,7 +105,7 @@ func newNodeAt(t testing.TB, now func() time.Time, change func(*wbhttp.Options))
 	o := wbhttp.Options{
 		Books: n.store, Log: n.store, Names: names{n.store}, Reports: reports{tables}, Vault: secrets{vault}, Custody: custody{vault, keyFile},
 		Dispatcher: &router.Dispatcher{Books: n.store, Secrets: secrets{vault}, Upstreams: dialects.Upstreams, Providers: providers,
-			Client: client, Health: router.NewHealth(), Memory: router.NewMemory(), Now: now, Timeouts: router.DefaultTimeouts, Stop: stop},
+			Client: client, Fence: router.NewFence(nil, publicNames.Resolver(t), time.Second), Health: router.NewHealth(), Memory: router.NewMemory(), Now: now, Timeouts: router.DefaultTimeouts, Stop: stop},
 		Inbounds: dialects.Inbounds, Providers: slices.Sorted(maps.Keys(dialects.Providers)), OperatorHash: wbhttp.Hash(operatorToken),
 		Now: now, NewID: newID, Logger: slog.New(slog.NewTextHandler(n.log, nil)), Stop: cancel, Version: "test",
 	}

@@ -107,8 +107,7 @@ type Options struct {
 	Inbounds   map[ledger.Dialect]router.Inbound
 	Providers  []string // the names that a credential may be for
 
-	OperatorHash  string // SHA-256 of the operator's token, in hex; empty: there is none
-	AllowLoopback bool   // orgs may attach credentials whose base URL is on loopback: for a node with sandbox upstreams
+	OperatorHash string // SHA-256 of the operator's token, in hex; empty: there is none
 
 	Now      func() time.Time
 	NewID    func() string // 32 hex digits of a UUIDv7: ids sort by the time of their making

@@ -35,8 +35,12 @@ type Credential struct {
 
 	Checked    Checked    `json:"checked,omitzero"`
 	Commitment Commitment `json:"commitment,omitzero"`
-	Drawn      Nano       `json:"drawn,omitzero"` // list cost of what was settled on it since the commitment was set
+	Trusted    bool       `json:"trusted,omitzero"` // the operator has said the base URL, so it may lead into the operator's own networks
+	Drawn      Nano       `json:"drawn,omitzero"`   // list cost of what was settled on it since the commitment was set
 }
+
+// Fenced tells whether calls on the credential may reach public addresses alone: an org has said where they go.
+func (c *Credential) Fenced() bool { return c.Org != Platform && c.BaseURL != "" && !c.Trusted }
 
 // Kind says whose account the credential is.
 func (c *Credential) Kind() CredentialKind {
@@ -67,6 +71,7 @@ type AttachCredential struct {
 	Use         Use
 	Order       int
 	Commitment  Commitment
+	Trusted     bool // the operator has said the base URL
 }
 
 // RotateCredential records that the vault holds a new secret for a credential.
@@ -94,6 +99,7 @@ type CredentialAttached struct {
 	Order       int    `json:"order,omitzero"`
 
 	Commitment Commitment `json:"commitment,omitzero"`
+	Trusted    bool       `json:"trusted,omitzero"`
 }
 
 // CredentialRotated is credential.rotated.
@@ -129,7 +135,7 @@ func (c AttachCredential) decide(d *Draft, at Instant) ([]Event, error) {
 	if err := c.Commitment.validate(at); err != nil {
 		return nil, err
 	}
-	return []Event{&CredentialAttached{c.Credential, c.Provider, c.Fingerprint, c.BaseURL, c.Use, c.Order, c.Commitment}}, nil
+	return []Event{&CredentialAttached{c.Credential, c.Provider, c.Fingerprint, c.BaseURL, c.Use, c.Order, c.Commitment, c.Trusted}}, nil
 }
 
 // credentialsOf counts the credentials of an org.
@@ -178,7 +184,7 @@ func (*CredentialAttached) Type() Type                { return "credential.attac
 func (*CredentialAttached) postings(string) []Posting { return nil }
 func (e *CredentialAttached) evolve(d *Draft, r *Record) {
 	d.credentials.set(e.Credential, &Credential{ID: e.Credential, Org: r.Stream, Provider: e.Provider,
-		Fingerprint: e.Fingerprint, BaseURL: e.BaseURL, Use: e.Use, Order: e.Order, Attached: r.At, Commitment: e.Commitment})
+		Fingerprint: e.Fingerprint, BaseURL: e.BaseURL, Use: e.Use, Order: e.Order, Attached: r.At, Commitment: e.Commitment, Trusted: e.Trusted})
 	d.touch(r, "credential", e.Credential)
 }
 

@@ -501,7 +501,7 @@ var verbs = map[string]func(*world, words) Command{
 	},
 	"revoke": func(_ *world, a words) Command { return RevokeKey{operator, a.arg(1), a.arg(0)} },
 	"credential": func(_ *world, a words) Command {
-		return AttachCredential{operator, a.arg(1), a.arg(0), a.arg(2), "…abcd", a.named["url"], Use(a.arg(3)), int(a.num("order")), parseCommitment(a)}
+		return AttachCredential{operator, a.arg(1), a.arg(0), a.arg(2), "…abcd", a.named["url"], Use(a.arg(3)), int(a.num("order")), parseCommitment(a), false}
 	},
 	"reseal": func(_ *world, a words) Command { return RotateCredential{operator, a.arg(1), a.arg(0), a.arg(2)} },
 	"detach": func(_ *world, a words) Command { return DetachCredential{operator, a.arg(1), a.arg(0)} },

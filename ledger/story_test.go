@@ -41,7 +41,7 @@ func storyNode(step func(int, ...Command)) {
 		RotateVault{operator, "1a2b3c4d5e6f7081", 4, 3},
 		OpenOrg{operator, "echo", "teams"}, PurchaseCredit{By{Actor: "stripe", Cause: "evt_4"}, "echo", "lot-1", 5 * Dollar, 0, "pi_3Qc", instant("2026-11-30")},
 		IssueKey{operator, "echo", "key-5", secret("a5"), []Scope{ScopeInference}, nil, 0, nil, 0, 0},
-		AttachCredential{operator, "echo", "cred-own-4", "openai", "…7c8d 1e0f", "", UsePrefer, 0, Commitment{}},
+		AttachCredential{operator, "echo", "cred-own-4", "openai", "…7c8d 1e0f", "", UsePrefer, 0, Commitment{}, false},
 		SetPolicy{Who: operator, Org: "echo", Document: []byte(`{"credentials":"byok-only"}`)},
 		EraseOrg{operator, "echo"}) // before its lot expires
 }
@@ -63,8 +63,8 @@ func storyCatalogue(step func(int, ...Command)) {
 			Tiers: []Tier{{0, Rates{2_000_000_000, 200_000_000, 2_500_000_000, 4_000_000_000, 16_000_000_000}}}}},
 		PublishPrice{operator, Price{ID: "anthropic/opal@2026-01-01", Model: "anthropic/opal", From: instant("2026-01-01"),
 			Tiers: []Tier{{0, Rates{3_000_000_000, 300_000_000, 3_750_000_000, 6_000_000_000, 15_000_000_001}}}}},
-		AttachCredential{operator, Platform, "cred-openai", "openai", "…1a2b 0f9e", "", UsePrefer, 0, Commitment{}},
-		AttachCredential{operator, Platform, "cred-anthropic", "anthropic", "…3c4d 8d7c", "", UsePrefer, 0, Commitment{}})
+		AttachCredential{operator, Platform, "cred-openai", "openai", "…1a2b 0f9e", "", UsePrefer, 0, Commitment{}, false},
+		AttachCredential{operator, Platform, "cred-anthropic", "anthropic", "…3c4d 8d7c", "", UsePrefer, 0, Commitment{}, false})
 }
 
 func storyOrgs(step func(int, ...Command)) {
@@ -74,8 +74,8 @@ func storyOrgs(step func(int, ...Command)) {
 		IssueKey{operator, "acme", "key-2", secret("a2"), []Scope{ScopeInference}, nil, 0, nil, 0, 0},
 		LimitKey{operator, "acme", "key-2", []Scope{ScopeInference}, []string{"nova"}, instant("2027-01-31"), nil, 0, 0},
 		RotateKey{operator, "acme", "key-1", secret("a3"), instant("2026-11-08")},
-		AttachCredential{operator, "acme", "cred-own-1", "openai", "…5e6f 6b5a", "https://proxy.example/v1", UseFallback, 2, Commitment{}},
-		AttachCredential{operator, "acme", "cred-own-2", "anthropic", "…7a8b 4938", "", UseOnly, 1, Commitment{}},
+		AttachCredential{operator, "acme", "cred-own-1", "openai", "…5e6f 6b5a", "https://proxy.example/v1", UseFallback, 2, Commitment{}, true},
+		AttachCredential{operator, "acme", "cred-own-2", "anthropic", "…7a8b 4938", "", UseOnly, 1, Commitment{}, false},
 		RotateCredential{operator, "acme", "cred-own-2", "…9c0d 2716"},
 		SubscribePlan{operator, "acme", "teams"},
 		SubscribePlan{operator, "acme", "starter"}, // waits for the period's end
@@ -149,7 +149,7 @@ func storyCapped(step func(int, ...Command)) {
 			Asked: "auto", Inputs: Inputs{Legs: []Choice{dm.Choice}}, Demand: dm}
 	}
 	step(1,
-		AttachCredential{operator, "beta", "cred-own-3", "anthropic", "…1e2f 5a6b", "", UsePrefer, 0, Commitment{Dollar, instant("2026-12-31")}},
+		AttachCredential{operator, "beta", "cred-own-3", "anthropic", "…1e2f 5a6b", "", UsePrefer, 0, Commitment{Dollar, instant("2026-12-31")}, false},
 		CheckCredential{By{Actor: "waybill", Cause: "check-1"}, "beta", "cred-own-3", "…1e2f 5a6b", CheckUnfunded, "billing_error"},
 		IssueKey{operator, "beta", "key-4", secret("a4"), []Scope{ScopeInference}, nil, 0,
 			[]Cap{{USD, int64(Dollar / 50), WindowDay}, {Tok, 5_000, WindowMonth}}, 60, 100_000},

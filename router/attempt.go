@@ -141,7 +141,7 @@ func (a *attempt) open() error {
 	c := Call{
 		Request: q, Attempt: a.name(), Model: *a.on.Model, Quirks: provider.Quirks,
 		BaseURL: base, Secret: a.secret,
-		OutputCap: a.leg.Output, Client: a.d.Client, Connect: a.timeouts.Connect, Idle: a.timeouts.Idle,
+		OutputCap: a.leg.Output, Client: a.d.client(a.on.Credential.Fenced()), Connect: a.timeouts.Connect, Idle: a.timeouts.Idle,
 	}
 	a.recall(&c, dialect)
 	if a.reply, err = a.d.Upstreams[dialect].Open(a.ctx, c); err != nil {

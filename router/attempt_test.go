@@ -89,7 +89,7 @@ func TestEndlessTail(t *testing.T) {
 		fmt.Fprint(w, "data: [DONE]\n\n")
 	}))
 	defer up.Close()
-	n.do(ledger.AttachCredential{Org: "org_a", Credential: "cred_own", Provider: "openai", Fingerprint: "x", Use: ledger.UsePrefer, BaseURL: up.URL})
+	n.do(ledger.AttachCredential{Org: "org_a", Credential: "cred_own", Provider: "openai", Fingerprint: "x", Use: ledger.UsePrefer, BaseURL: up.URL, Trusted: true})
 	a := n.ask(t.Context(), "org_a", models[0], "hello", `,"stream":true`)
 	if a.failure == nil || a.failure.Status != http.StatusBadGateway || a.body.Len() != 0 {
 		t.Errorf("failure %+v after %d bytes", a.failure, a.body.Len())

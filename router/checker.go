@@ -223,7 +223,7 @@ func (d *Dispatcher) look(ctx context.Context, c *ledger.Credential) (Finding, e
 	if err != nil {
 		return Finding{}, err
 	}
-	f := d.Check(ctx, c.Provider, c.BaseURL, key)
+	f := d.Check(ctx, c.Provider, c.BaseURL, key, c.Fenced())
 	return f, ctx.Err() // a check that was cut short has found nothing
 }
 

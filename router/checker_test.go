@@ -32,7 +32,7 @@ func TestCheck(t *testing.T) {
 			"sk-sandbox-fail-bad-gateway":   ledger.CheckUnreachable,
 			"sk-sandbox-fail-not-found":     ledger.CheckUnreachable,
 		} {
-			f := n.d.Check(t.Context(), provider, "", hidden.New(secret))
+			f := n.d.Check(t.Context(), provider, "", hidden.New(secret), false)
 			if f.Status != want || (f.Message == "") != (want == ledger.CheckOK) || strings.Contains(f.Message, secret) {
 				t.Errorf("%s, %s: %+v, want %s", provider, secret, f, want)
 			}
@@ -41,10 +41,10 @@ func TestCheck(t *testing.T) {
 	if len(n.up.Calls()) != 0 {
 		t.Error("a check is a call that costs")
 	}
-	if f := n.d.Check(t.Context(), "azure", "", hidden.New("k")); f.Status != ledger.CheckUnreachable {
+	if f := n.d.Check(t.Context(), "azure", "", hidden.New("k"), false); f.Status != ledger.CheckUnreachable {
 		t.Errorf("without an address: %+v", f)
 	}
-	if f := n.d.Check(t.Context(), "openai", "http://127.0.0.1:1", hidden.New("sk-secret")); f.Status != ledger.CheckUnreachable || strings.Contains(f.Message, "127.0.0.1") {
+	if f := n.d.Check(t.Context(), "openai", "http://127.0.0.1:1", hidden.New("sk-secret"), false); f.Status != ledger.CheckUnreachable || strings.Contains(f.Message, "127.0.0.1") {
 		t.Errorf("nobody there: %+v", f)
 	}
 }
@@ -58,14 +58,14 @@ func TestCheckByQuirks(t *testing.T) {
 	}))
 	defer s.Close()
 	n.d.Providers["odd"] = router.Provider{Dialects: []ledger.Dialect{ledger.DialectOpenAIChat}, BaseURL: s.URL, Quirks: router.Quirks{KeyHeader: "Api-Key", CheckPath: "/key"}}
-	if f := n.d.Check(t.Context(), "odd", "", hidden.New("sk-x")); f.Status != ledger.CheckOK || path != "GET /key" || key != "sk-x" || bearer != "" {
+	if f := n.d.Check(t.Context(), "odd", "", hidden.New("sk-x"), false); f.Status != ledger.CheckOK || path != "GET /key" || key != "sk-x" || bearer != "" {
 		t.Errorf("%+v: %s, key %q, bearer %q", f, path, key, bearer)
 	}
 	// A redirect would take the secret elsewhere.
 	n.d.Client = router.NewClient(time.Second)
 	away := httptest.NewServer(http.RedirectHandler(s.URL, http.StatusFound))
 	defer away.Close()
-	if f := n.d.Check(t.Context(), "odd", away.URL, hidden.New("sk-x")); f.Status == ledger.CheckOK {
+	if f := n.d.Check(t.Context(), "odd", away.URL, hidden.New("sk-x"), false); f.Status == ledger.CheckOK {
 		t.Errorf("a redirect is %+v", f)
 	}
 }
@@ -234,7 +234,7 @@ func TestSuspectsDoNotWaitForOthers(t *testing.T) {
 		n.d.Suspect(c, &router.UpstreamError{Class: router.ClassCredential, Status: http.StatusUnauthorized})
 	}
 	hang := func(id string) {
-		n.do(ledger.AttachCredential{Org: "org_a", Credential: id, Provider: "openai", Fingerprint: id, Use: ledger.UseFallback, BaseURL: silent.URL})
+		n.do(ledger.AttachCredential{Org: "org_a", Credential: id, Provider: "openai", Fingerprint: id, Use: ledger.UseFallback, BaseURL: silent.URL, Trusted: true})
 		suspect(id)
 		<-asked
 	}

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"time"
@@ -16,10 +17,14 @@ type Transport = http.RoundTripper
 // compression, which holds back the frames of a stream. What else bounds a call are the dispatcher's Timeouts.
 func NewClient(connect time.Duration) *http.Client {
 	dialer := net.Dialer{Timeout: connect, KeepAlive: 30 * time.Second}
+	return newClient(dialer.DialContext, connect)
+}
+
+func newClient(dial func(ctx context.Context, network, addr string) (net.Conn, error), connect time.Duration) *http.Client {
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
-			DialContext:         dialer.DialContext,
+			DialContext:         dial,
 			TLSHandshakeTimeout: connect,
 			MaxIdleConnsPerHost: 1024,
 			IdleConnTimeout:     90 * time.Second,

@@ -133,6 +133,9 @@ func (r *reply) failed(err error) *UpstreamError {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		e.Err = u.Err
 	}
+	if errors.Is(err, ErrFenced) {
+		e.Err = ErrFenced
+	}
 	if r.resp != nil {
 		e.Status = r.resp.StatusCode
 	}

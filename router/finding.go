@@ -27,8 +27,8 @@ type Finding struct {
 
 // Check asks a provider whether it takes a secret, by a call that costs nothing: the list of its models. What a list does
 // not show, such as an account without money, only calls find out. Base is where calls with the secret go, if not to the
-// provider's own address.
-func (d *Dispatcher) Check(ctx context.Context, provider, base string, key secret.Text) Finding {
+// provider's own address; fenced says that an org has set it.
+func (d *Dispatcher) Check(ctx context.Context, provider, base string, key secret.Text, fenced bool) Finding {
 	p, ok := d.Providers[provider]
 	base = cmp.Or(base, p.BaseURL)
 	if !ok || base == "" {
@@ -36,7 +36,7 @@ func (d *Dispatcher) Check(ctx context.Context, provider, base string, key secre
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	err := p.list(ctx, d.Client, d.Upstreams[p.Dialects[0]].Listing(key), base, key)
+	err := p.list(ctx, d.client(fenced), d.Upstreams[p.Dialects[0]].Listing(key), base, key)
 	if err == nil {
 		return Finding{Status: ledger.CheckOK}
 	}
@@ -60,7 +60,10 @@ func (p Provider) list(ctx context.Context, client *http.Client, e Envelope, bas
 	resp, err := client.Do(req)
 	if err != nil {
 		reason := "no connection stands"
-		if connected {
+		switch {
+		case errors.Is(err, ErrFenced):
+			reason = ErrFenced.Error()
+		case connected:
 			reason = "no answer came"
 		}
 		return &UpstreamError{Class: ClassConnection, Err: errors.New(reason)}

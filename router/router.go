@@ -17,6 +17,7 @@ type Dispatcher struct {
 	Upstreams map[ledger.Dialect]Upstream
 	Providers map[string]Provider
 	Client    *http.Client
+	Fence     *Fence // makes the calls to base URLs that orgs have set; nil: one that allows public addresses alone
 	Health    *Health
 	Memory    *Memory // nil: nothing is remembered
 	Policies  Policies

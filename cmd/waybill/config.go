@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,8 +29,9 @@ type config struct {
 	baseURL       map[string]string          // by provider; none: the provider's own
 	drainTimeout  time.Duration              // how long calls may go on after the node was told to stop
 	recovery      ledger.Rule
-	litestream    string        // file; none: no replica
-	drillInterval time.Duration // between trials of a restore from the replica; 0: none
+	allowPrivate  []netip.Prefix // networks that base URLs which orgs set may lead into
+	litestream    string         // file; none: no replica
+	drillInterval time.Duration  // between trials of a restore from the replica; 0: none
 	timeouts      timeouts
 
 	operatorToken secret.Text            // what init would make
@@ -100,6 +102,11 @@ var settings = []setting{
 			c.recovery = ledger.Rule(v)
 			return nil
 		}},
+	{"allow_private", "WAYBILL_ALLOW_PRIVATE", "allow-private", "`NETWORKS` that base URLs of orgs' own credentials may lead into, such as 10.1.0.0/16,fd12::/48 (default none)",
+		func(c *config, v string) (err error) {
+			c.allowPrivate, err = networks(v)
+			return err
+		}},
 	{"litestream", "WAYBILL_LITESTREAM", "litestream", "litestream.yml `FILE` that names the replica; empty for none (default ./litestream.yml, if there is one)",
 		func(c *config, v string) error {
 			c.litestream = v
@@ -155,6 +162,21 @@ func period(of func(*config) *time.Duration) func(*config, string) error {
 	}
 }
 
+// networks reads a list such as 10.1.0.0/16,127.0.0.1. An address is the network of itself alone.
+func networks(list string) (all []netip.Prefix, err error) {
+	for _, s := range strings.FieldsFunc(list, func(c rune) bool { return c == ',' || c == ' ' }) {
+		p, err := netip.ParsePrefix(s)
+		if ip, e := netip.ParseAddr(s); e == nil && ip.Zone() == "" {
+			p, err = netip.PrefixFrom(ip, ip.BitLen()), nil
+		}
+		if err != nil || p.Masked() != p {
+			return nil, fmt.Errorf("%q is not a network such as 10.1.0.0/16, nor an address", s)
+		}
+		all = append(all, p)
+	}
+	return all, nil
+}
+
 // file is waybill.yml. What it does not name keeps its default.
 type file struct {
 	Listen        *string             `yaml:"listen"`
@@ -163,6 +185,7 @@ type file struct {
 	Upstreams     map[string]upstream `yaml:"upstreams"`
 	DrainTimeout  *string             `yaml:"drain_timeout"`
 	Recovery      *string             `yaml:"recovery"`
+	AllowPrivate  *string             `yaml:"allow_private"`
 	Litestream    *string             `yaml:"litestream"`
 	DrillInterval *string             `yaml:"drill_interval"`
 	Durability    *string             `yaml:"durability"`
@@ -179,7 +202,7 @@ type file struct {
 func (f *file) values() map[string]*string {
 	return map[string]*string{
 		"listen": f.Listen, "data": f.Data, "master_key_file": f.MasterKeyFile,
-		"drain_timeout": f.DrainTimeout, "recovery": f.Recovery, "litestream": f.Litestream, "drill_interval": f.DrillInterval, "durability": f.Durability,
+		"drain_timeout": f.DrainTimeout, "recovery": f.Recovery, "allow_private": f.AllowPrivate, "litestream": f.Litestream, "drill_interval": f.DrillInterval, "durability": f.Durability,
 		"timeouts.connect": f.Timeouts.Connect, "timeouts.first_byte": f.Timeouts.FirstByte, "timeouts.idle": f.Timeouts.Idle,
 		"timeouts.total": f.Timeouts.Total, "timeouts.abandoned": f.Timeouts.Abandoned,
 	}

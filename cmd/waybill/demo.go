@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,6 +76,7 @@ func demo(ctx context.Context, w *work, once, asJSON bool) (err error) {
 	w.conf = defaults()
 	w.conf.listen, w.conf.data, w.conf.masterKeyFile = freeOr(listen, once), filepath.Join(dir, "data"), filepath.Join(dir, "data.key")
 	w.conf.drainTimeout = time.Second
+	w.conf.allowPrivate = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} // where the sandbox is
 	for _, p := range []string{sandbox.OpenAI, sandbox.Anthropic, sandbox.Google} {
 		w.conf.baseURL[p], w.conf.platform[p] = up.BaseURL(p), secret.New("sk-sandbox-platform-"+p)
 	}
@@ -84,7 +86,7 @@ func demo(ctx context.Context, w *work, once, asJSON bool) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	log := slog.New(slog.NewTextHandler(w.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	return serve(ctx, w, nodeOptions{log: log, sandbox: true}, func(n *node, url string) error {
+	return serve(ctx, w, nodeOptions{log: log}, func(n *node, url string) error {
 		d.api, d.url = n.api(), url
 		if err := d.seed(ctx, n); err != nil {
 			return err

@@ -28,7 +28,7 @@ var serveCommand = command{
 		"read from the environment, such as OPENAI_API_KEY, become the platform's credentials the first time that they are seen.\n" +
 		"The log of the process goes to stderr and holds no secrets.",
 	example:  []string{"waybill serve", "waybill serve --data /var/lib/waybill --listen 127.0.0.1:9000"},
-	settings: []string{"listen", "drain-timeout", "recovery", "litestream", "durability"},
+	settings: []string{"listen", "drain-timeout", "recovery", "allow-private", "litestream", "durability"},
 	setup: func(f *flags) action {
 		acceptClock := f.Bool("accept-clock", false, "start though the clock stands behind the log's last event")
 		restore := f.Bool("restore", false, "if the data folder has no log, restore it first from the replica that litestream.yml names")
@@ -108,7 +108,6 @@ type nodeOptions struct {
 	acceptClock bool
 	restore     bool // if there is no log, from the replica
 	replicate   bool // start the replication that the configuration names
-	sandbox     bool // the upstreams are on loopback
 	world       world
 }
 
@@ -231,20 +230,20 @@ func (n *node) newServer(ctx context.Context, o nodeOptions) (*wbhttp.Server, er
 	n.stop = cancel
 	t := n.conf.timeouts
 	secrets, providers := secrets{n.vault}, n.conf.providers()
-	client := router.NewClient(t.connect)
+	client, fence := router.NewClient(t.connect), router.NewFence(n.conf.allowPrivate, nil, t.connect)
 	if n.world.transport != nil {
-		client.Transport = n.world.transport
+		client.Transport, fence.Client.Transport = n.world.transport, n.world.transport
 	}
 	d := &router.Dispatcher{
 		Books: n.store, Secrets: secrets, Upstreams: dialects.Upstreams, Providers: providers,
-		Client: client, Health: router.NewHealth(), Memory: router.NewMemory(), Now: n.world.now, Stop: stop,
+		Client: client, Fence: fence, Health: router.NewHealth(), Memory: router.NewMemory(), Now: n.world.now, Stop: stop,
 		Timeouts: router.Timeouts{FirstByte: t.firstByte, Idle: t.idle, Total: t.total, Quiet: router.DefaultTimeouts.Quiet, Drain: t.abandoned},
 	}
 	n.checker = router.NewChecker(d, n.log)
 	return wbhttp.New(wbhttp.Options{
 		Books: n.store, Log: n.store, Names: names{n.store}, Reports: reports{n.reports}, Vault: secrets, Custody: custody{n}, Dispatcher: d,
 		Inbounds: dialects.Inbounds, Providers: slices.Sorted(maps.Keys(providers)),
-		OperatorHash: string(hash), AllowLoopback: o.sandbox,
+		OperatorHash: string(hash),
 		Now: n.world.now, NewID: n.newID, Logger: n.log, Ready: n.ready, Replicas: n.replicas(), Stop: cancel, Version: version(),
 	})
 }
