@@ -103,6 +103,7 @@ type Options struct {
 	Reports    Reports // nil: what needs reports answers 503
 	Vault      Vault   // nil: credentials cannot be attached
 	Custody    Custody // nil: the vault's keys are not replaced, and no org is erased
+	Notary     Notary  // nil: nothing is signed
 	Dispatcher *router.Dispatcher
 	Inbounds   map[ledger.Dialect]router.Inbound
 	Providers  []string // the names that a credential may be for

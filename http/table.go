@@ -13,7 +13,7 @@ func routes() []route {
 		healthRoutes(),
 		orgRoutes(), planRoutes(), keyRoutes(), credentialRoutes(), policyRoutes(), reachRoutes(),
 		creditRoutes(), balanceRoutes(), traceRoutes(),
-		eventRoutes(), catalogueRoutes(), simulateRoutes(), custodyRoutes(), drillRoutes(),
+		eventRoutes(), catalogueRoutes(), simulateRoutes(), custodyRoutes(), drillRoutes(), checkpointRoutes(),
 		[]route{{method: http.MethodGet, path: "/api/v1/openapi.json", summary: "This description", who: public, status: http.StatusOK,
 			serve: func(s *Server, _ *call, w http.ResponseWriter) {
 				w.Header()["Content-Type"] = plainJSON

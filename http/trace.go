@@ -194,18 +194,27 @@ func listTraces(c *call, in traceQuery) (traces, error) {
 	return out, err
 }
 
-func showTrace(c *call, _ nothing) (traceDetail, error) {
+// request finds one, and its events. One of another org than the path's is not known, as one that is not there.
+func (c *call) request(id string) (ledger.Trace, []ledger.Record, error) {
 	r, err := c.reports()
 	if err != nil {
-		return traceDetail{}, err
+		return ledger.Trace{}, nil, err
 	}
-	id := c.vars["id"]
 	t, recs, err := r.Request(c, id)
+	if err == nil && c.org != "" && t.Org != c.org {
+		err = &ledger.Error{Code: ledger.CodeNotFound, Message: "request " + id + " is not known"} // as Reports says it
+	}
+	if err != nil {
+		return ledger.Trace{}, nil, err
+	}
+	return t, recs, nil
+}
+
+func showTrace(c *call, _ nothing) (traceDetail, error) {
+	id := c.vars["id"]
+	t, recs, err := c.request(id)
 	if err != nil {
 		return traceDetail{}, err
-	}
-	if c.org != "" && t.Org != c.org {
-		return traceDetail{}, &ledger.Error{Code: ledger.CodeNotFound, Message: "request " + id + " is not known"} // as Reports says it
 	}
 	out := traceDetail{Request: traceRow(&t), Attempts: []attempt{}, Entries: []posting{}, Events: []event{}}
 	if out.Note, err = c.s.o.Names.Note(c, id); err != nil {

@@ -87,3 +87,37 @@ func TestLeavesDiffer(t *testing.T) {
 		}
 	})
 }
+
+// TestParseLeaf: what is written as a leaf is read back whole, and no other bytes are read as one.
+func TestParseLeaf(t *testing.T) {
+	want := Record{Position: 7, Stream: "acme", Version: 3, ID: [16]byte{1, 2, 3}, Type: "org.suspended", Schema: 1, At: 12, Actor: "operator",
+		Cause: "c", Data: []byte(`{"reason":"r"}`)}
+	whole := want.AppendLeaf(nil)
+	got, err := ParseLeaf(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := got.Event.(*OrgSuspended); !ok {
+		t.Errorf("its event is %T", got.Event)
+	}
+	if again := got.AppendLeaf(nil); string(again) != string(whole) {
+		t.Errorf("read and written again it is\n%x, not\n%x", again, whole)
+	}
+	for n := range len(whole) {
+		if r, err := ParseLeaf(whole[:n]); err == nil {
+			t.Errorf("its first %d bytes are read as %+v", n, r)
+		}
+	}
+	if _, err := ParseLeaf(append(whole[:len(whole):len(whole)], 0)); err == nil {
+		t.Error("one byte more is read")
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		b := []byte(string(whole))
+		for range rapid.IntRange(1, 3).Draw(t, "changes") {
+			b[rapid.IntRange(0, len(b)-1).Draw(t, "at")] = rapid.Byte().Draw(t, "byte")
+		}
+		if r, err := ParseLeaf(b); err == nil && string(r.AppendLeaf(nil)) != string(b) {
+			t.Fatalf("%x is read as %+v", b, r)
+		}
+	})
+}

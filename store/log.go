@@ -29,6 +29,7 @@ type journal struct {
 	cause, addCause, records                        *stmt
 	nameTaken, setLabel, dropLabel, setNode         *stmt
 	setNote, countNotes, dropNotes                  *stmt
+	addCheckpoint                                   *stmt
 	dropLabels                                      *stmt
 }
 
@@ -65,10 +66,11 @@ func openLog(dsn string, replicated bool, disk Disk) (*journal, error) {
 		&l.dropLabel: `DELETE FROM labels WHERE kind = ? AND id = ?`,
 		&l.setNode:   `INSERT OR REPLACE INTO node (name, value) VALUES (?, ?)`,
 		// An id of a request may come again once its call was refused or voided: the later note is of the later call.
-		&l.setNote:    `INSERT OR REPLACE INTO notes (request, org, note) VALUES (?, ?, ?)`,
-		&l.countNotes: `SELECT count(*) FROM notes WHERE org = ?`,
-		&l.dropNotes:  `DELETE FROM notes WHERE org = ?`,
-		&l.dropLabels: `DELETE FROM labels WHERE scope = ?1 OR kind = 'org' AND id = ?1`,
+		&l.setNote:       `INSERT OR REPLACE INTO notes (request, org, note) VALUES (?, ?, ?)`,
+		&l.countNotes:    `SELECT count(*) FROM notes WHERE org = ?`,
+		&l.dropNotes:     `DELETE FROM notes WHERE org = ?`,
+		&l.addCheckpoint: `INSERT OR IGNORE INTO checkpoints (epoch, position, at, key, note) VALUES (?, ?, ?, ?, ?)`,
+		&l.dropLabels:    `DELETE FROM labels WHERE scope = ?1 OR kind = 'org' AND id = ?1`,
 	} {
 		if *into, err = c.keep(query); err != nil {
 			c.Close()

@@ -146,6 +146,10 @@ func (o RestoreOptions) restore(ctx context.Context, dir string) (done Restored,
 	if err := fetchNode(ctx, o.Replicas, dir, o.Step); err != nil {
 		return done, err
 	}
+	signed, err := LastCheckpoint(ctx, dir)
+	if err != nil {
+		return done, err
+	}
 	if o.LostKey {
 		if err := os.Remove(filepath.Join(dir, vaultFile)); err != nil {
 			return done, err
@@ -159,11 +163,15 @@ func (o RestoreOptions) restore(ctx context.Context, dir string) (done Restored,
 	if err := prepareLog(ctx, dir, 0); err != nil {
 		return done, fmt.Errorf("opening the restored log: %w", err)
 	}
-	done.Dir, done.Known = o.Dir, o.Known
+	done.Dir = o.Dir
 	has, epoch, err := o.until(ctx, dir, &done)
 	if err != nil {
 		return done, err
 	}
+	if signed != nil && signed.Epoch >= epoch { // of an epoch before, what is missing was missed then
+		epoch, o.Known = signed.Epoch, max(o.Known, signed.Position)
+	}
+	done.Known = o.Known
 	done.LeftOut = has - done.From
 	done.Missing = max(has, o.Known) - has
 	if done.LeftOut > 0 {
@@ -237,7 +245,7 @@ func (o RestoreOptions) verify(ctx context.Context, dir string, done *Restored) 
 		return err
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
-	v, err := Verify(ctx, r, VerifyOptions{Progress: o.Progress})
+	v, err := Verify(ctx, r, VerifyOptions{Progress: o.Progress, Copy: true})
 	if err != nil {
 		return fmt.Errorf("verifying the restored log: %w", err)
 	}
@@ -301,9 +309,11 @@ func (v *Vault) agree(ctx context.Context, s *ledger.State, r *Reader, done *Res
 		return fmt.Errorf("reading the vault: %w", err)
 	}
 	for _, n := range names {
-		if live(n.id) {
+		switch {
+		case n.org == nodeSecrets:
+		case live(n.id):
 			done.Secrets++
-		} else {
+		default:
 			done.Unknown++
 		}
 	}

@@ -37,7 +37,7 @@ func (v *Vault) Reconcile(ctx context.Context, live func(id string) bool, known 
 	}
 	var gone []secretName
 	for _, n := range names {
-		if live(n.id) {
+		if n.org == nodeSecrets || live(n.id) {
 			continue
 		}
 		was, err := known(n.id)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"math/bits"
 
@@ -67,8 +68,10 @@ func hashIn(row []driver.Value, position uint64, level int) (h tlog.Hash, err er
 			return tlog.Hash(hashes[level*tlog.HashSize:][:tlog.HashSize]), nil
 		}
 	}
-	return h, fmt.Errorf("the tree's row of event %d is missing or has another length than it should: run waybill verify", position)
+	return h, fmt.Errorf("%w: that of event %d", errTreeRow, position)
 }
+
+var errTreeRow = errors.New("a row of the tree is missing or has another length than it should: run waybill verify")
 
 // Root is the hash of the Merkle tree over the first size events, as its stored hashes have it.
 func (r *Reader) Root(ctx context.Context, size uint64) (tlog.Hash, error) {

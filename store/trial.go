@@ -151,7 +151,7 @@ func (o TrialOptions) hold(ctx context.Context, r *Reader, own uint64, t *Trial)
 		return failed{TrialDamaged, err}
 	}
 	o.Step("folding the copy of the log and comparing everything with it")
-	if t.Verified, err = Verify(ctx, r, VerifyOptions{Head: o.Head, Progress: o.Progress}); err != nil {
+	if t.Verified, err = Verify(ctx, r, VerifyOptions{Head: o.Head, Progress: o.Progress, Copy: true}); err != nil {
 		return failed{TrialDamaged, fmt.Errorf("verifying the copy: %w", err)}
 	}
 	if d := t.Verified.First(); d != nil {

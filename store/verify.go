@@ -61,14 +61,18 @@ func (d Difference) String() string {
 // VerifyOptions says what to verify beside the log itself.
 type VerifyOptions struct {
 	Head     *SavedHead // an earlier head of this log, kept elsewhere: only it can tell of a tail that was cut off
+	// Copy is a log that may have been copied a while ago, or ended on purpose: what was signed of events past its end says nothing of it.
+	Copy     bool
 	Progress func(done, total uint64)
 }
 
 // VerifyResult is what was found.
 type VerifyResult struct {
-	Head        SavedHead    // of the log as it is
-	Reports     uint64       // the position up to which the reports were compared; 0 if there are none of this waybill's
-	Differences []Difference // the first maxDifferences, in the order of their positions; empty if all is well
+	Head        SavedHead         // of the log as it is
+	Reports     uint64            // the position up to which the reports were compared; 0 if there are none of this waybill's
+	Checkpoints uint64            // that stand beside the log, each held against it
+	Checkpoint  *SignedCheckpoint // the last of them, or the vault's; nil: none was signed
+	Differences []Difference      // the first maxDifferences, in the order of their positions; empty if all is well
 }
 
 // First is the difference at the lowest position, nil if all is well.
@@ -96,12 +100,19 @@ func Verify(ctx context.Context, r *Reader, opt VerifyOptions) (VerifyResult, er
 	v := newVerification(opt, reports)
 	reports.found = v.differ
 	defer reports.close()
+	if v.signed, err = openAttestations(ctx, r); err != nil {
+		return VerifyResult{}, err
+	}
 	if v.total, _, err = r.Head(ctx); err != nil {
 		return VerifyResult{}, err
 	}
 	// Most of the log is read without a snapshot, so that the writer's WAL does not grow meanwhile; the rest, and the
 	// tables that must agree with it, in one.
+	v.signed.copy = opt.Copy
 	if err = walk(ctx, r.db, 0, v.visit); err == nil {
+		err = v.signed.compare(ctx, r.db, v.head, false, v.differ)
+	}
+	if err == nil {
 		err = v.finish(ctx, r)
 	}
 	if err != nil && !errors.Is(err, errStop) {
@@ -123,6 +134,7 @@ type verification struct {
 	fold     *refold
 	traces   *traces
 	causes   receipts
+	signed   *attestations
 
 	differences []Difference
 }
@@ -154,6 +166,9 @@ func (v *verification) finish(ctx context.Context, r *Reader) error {
 	if err := v.causes.compare(ctx, tx, v.head, v.differ); err != nil {
 		return err
 	}
+	if err := v.signed.finish(ctx, tx, v.head, v.differ); err != nil {
+		return err
+	}
 	return v.reports.beyond(ctx, v.head)
 }
 
@@ -167,7 +182,8 @@ func (v *verification) differ(d Difference) {
 }
 
 func (v *verification) result() VerifyResult {
-	return VerifyResult{Head: SavedHead{v.head, v.tree.root(v.head)}, Reports: v.reports.checkpoint, Differences: v.differences}
+	return VerifyResult{Head: SavedHead{v.head, v.tree.root(v.head)}, Reports: v.reports.checkpoint, Differences: v.differences,
+		Checkpoints: v.signed.count, Checkpoint: v.signed.newest}
 }
 
 // visit checks one event and folds it.
@@ -181,6 +197,7 @@ func (v *verification) visit(s *step) error {
 	}
 	v.head, v.at = s.Position, s.At
 	v.versions[s.Stream] = s.Version
+	v.signed.add(s, func() tlog.Hash { return v.tree.root(v.head) })
 	if h := v.opt.Head; h != nil && h.Position == s.Position && v.tree.root(v.head) != h.Hash {
 		v.differ(Difference{s.Position, "events", "1 to " + strconv.FormatUint(s.Position, 10), "",
 			"as they were when the head was saved, with tree hash " + hex.EncodeToString(h.Hash[:]),

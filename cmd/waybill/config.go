@@ -33,6 +33,7 @@ type config struct {
 	litestream    string         // file; none: no replica
 	drillInterval time.Duration  // between trials of a restore from the replica; 0: none
 	timeouts      timeouts
+	signInterval  time.Duration // between two checkpoints of a log that grows
 
 	operatorToken secret.Text            // what init would make
 	platform      map[string]secret.Text // provider to secret: credentials of the platform at first start
@@ -134,6 +135,7 @@ var settings = []setting{
 			}
 			return fmt.Errorf("%q is not known: it is local", v)
 		}},
+	{"checkpoint_interval", "WAYBILL_CHECKPOINT_INTERVAL", "", "", period(func(c *config) *time.Duration { return &c.signInterval })},
 	{"timeouts.connect", "WAYBILL_TIMEOUT_CONNECT", "", "", period(func(c *config) *time.Duration { return &c.timeouts.connect })},
 	{"timeouts.first_byte", "WAYBILL_TIMEOUT_FIRST_BYTE", "", "", period(func(c *config) *time.Duration { return &c.timeouts.firstByte })},
 	{"timeouts.idle", "WAYBILL_TIMEOUT_IDLE", "", "", period(func(c *config) *time.Duration { return &c.timeouts.idle })},
@@ -189,6 +191,7 @@ type file struct {
 	Litestream    *string             `yaml:"litestream"`
 	DrillInterval *string             `yaml:"drill_interval"`
 	Durability    *string             `yaml:"durability"`
+	Checkpoints   *string             `yaml:"checkpoint_interval"`
 	Timeouts      struct {
 		Connect   *string `yaml:"connect"`
 		FirstByte *string `yaml:"first_byte"`
@@ -202,7 +205,7 @@ type file struct {
 func (f *file) values() map[string]*string {
 	return map[string]*string{
 		"listen": f.Listen, "data": f.Data, "master_key_file": f.MasterKeyFile,
-		"drain_timeout": f.DrainTimeout, "recovery": f.Recovery, "allow_private": f.AllowPrivate, "litestream": f.Litestream, "drill_interval": f.DrillInterval, "durability": f.Durability,
+		"drain_timeout": f.DrainTimeout, "recovery": f.Recovery, "allow_private": f.AllowPrivate, "litestream": f.Litestream, "drill_interval": f.DrillInterval, "durability": f.Durability, "checkpoint_interval": f.Checkpoints,
 		"timeouts.connect": f.Timeouts.Connect, "timeouts.first_byte": f.Timeouts.FirstByte, "timeouts.idle": f.Timeouts.Idle,
 		"timeouts.total": f.Timeouts.Total, "timeouts.abandoned": f.Timeouts.Abandoned,
 	}

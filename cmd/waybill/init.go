@@ -36,6 +36,11 @@ var initCommand = command{
 			} else {
 				w.printf("operator token   %s (shown this once)\n", token)
 			}
+			key, err := publicKey(ctx, w.conf.data)
+			if err != nil {
+				return err
+			}
+			w.printf("public key       %s (checks what the node signs: publish it)\n", key)
 			w.printf("\nNext: waybill serve\n")
 			return nil
 		}
@@ -69,12 +74,13 @@ func create(ctx context.Context, c config) (token string, err error) {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	// The vault is made now, so that it and the master key are known to belong together.
+	// The vault is made now, so that it and the master key are known to belong together, and the signing key in it.
 	vault, err := store.OpenVault(ctx, c.data, master)
 	if err != nil {
 		return "", err
 	}
-	if err := vault.Close(); err != nil {
+	_, err = store.OpenNotary(ctx, s, vault, store.NotaryOptions{})
+	if err := errors.Join(err, vault.Close()); err != nil {
 		return "", err
 	}
 	if token = c.operatorToken.Reveal(); token == "" {

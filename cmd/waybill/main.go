@@ -45,6 +45,7 @@ func commands() []command {
 		priceList, pricePublish, priceWithdraw,
 		modelList, modelPublish, modelRetire,
 		logTail, logExport, verifyCommand,
+		checkpointCommand, receiptCommand, verifyReceipt,
 		exportTraces, sqlCommand,
 		restoreCommand, drillCommand,
 		vaultRotate,

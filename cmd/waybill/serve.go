@@ -31,9 +31,10 @@ var serveCommand = command{
 	settings: []string{"listen", "drain-timeout", "recovery", "allow-private", "litestream", "durability"},
 	setup: func(f *flags) action {
 		acceptClock := f.Bool("accept-clock", false, "start though the clock stands behind the log's last event")
+		newKey := f.Bool("accept-new-key", false, "sign checkpoints with a new key, though the vault has lost the one that has signed")
 		restore := f.Bool("restore", false, "if the data folder has no log, restore it first from the replica that litestream.yml names")
 		return func(ctx context.Context, w *work, _ []string) error {
-			return serve(ctx, w, nodeOptions{log: slog.New(slog.NewTextHandler(w.stderr, nil)), acceptClock: *acceptClock, restore: *restore, replicate: true}, nil)
+			return serve(ctx, w, nodeOptions{log: slog.New(slog.NewTextHandler(w.stderr, nil)), acceptClock: *acceptClock, newKey: *newKey, restore: *restore, replicate: true}, nil)
 		}
 	},
 }
@@ -65,6 +66,7 @@ func serve(ctx context.Context, w *work, o nodeOptions, ready func(n *node, url 
 	defer n.behind(ctx, n.verify)()
 	defer n.behind(ctx, n.checker.Run)()
 	defer n.behind(ctx, n.drills)()
+	defer n.behind(ctx, n.sign)()
 	url := "http://" + addr.String()
 	head, _ := n.head()
 	o.log.Info("serving", slog.String("address", url), slog.String("data", w.conf.data), slog.Uint64("position", head), slog.String("version", version()))
@@ -78,7 +80,9 @@ func serve(ctx context.Context, w *work, o nodeOptions, ready func(n *node, url 
 		o.log.Info("stopping", slog.Duration("drain_timeout", w.conf.drainTimeout))
 		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.conf.drainTimeout)
 		defer cancel()
-		return errors.Join(n.server.Drain(drain), <-served)
+		err := errors.Join(n.server.Drain(drain), <-served)
+		n.signLast()
+		return err
 	case err := <-n.store.Failed():
 		// What is on disk is not known: nothing more may be promised. The next start reads it and recovers.
 		return errors.Join(fmt.Errorf("the log cannot be written any more, and the node ends: start it again: %w", err), n.server.Close(), <-served)
@@ -96,6 +100,7 @@ type node struct {
 	replication *store.Replication // nil: none
 	store       *store.Store
 	vault       *store.Vault
+	notary      *store.Notary
 	reports     *store.Reports
 	server      *wbhttp.Server
 	checker     *router.Checker    // of the credentials
@@ -106,6 +111,7 @@ type node struct {
 type nodeOptions struct {
 	log         *slog.Logger
 	acceptClock bool
+	newKey      bool // sign with a new key where the vault has lost the one that has signed
 	restore     bool // if there is no log, from the replica
 	replicate   bool // start the replication that the configuration names
 	world       world
@@ -145,6 +151,9 @@ func openNode(ctx context.Context, c config, o nodeOptions) (n *node, err error)
 	if n.replication != nil {
 		n.replication.Follow(n.store)
 		n.vault.ReplicatedBy(n.replication)
+	}
+	if err := n.openNotary(ctx, o); err != nil {
+		return n, err
 	}
 	if n.reports, err = store.OpenReports(ctx, c.data, n.store); err != nil {
 		return n, err
@@ -241,10 +250,10 @@ func (n *node) newServer(ctx context.Context, o nodeOptions) (*wbhttp.Server, er
 	}
 	n.checker = router.NewChecker(d, n.log)
 	return wbhttp.New(wbhttp.Options{
-		Books: n.store, Log: n.store, Names: names{n.store}, Reports: reports{n.reports}, Vault: secrets, Custody: custody{n}, Dispatcher: d,
+		Books: n.store, Log: n.store, Names: names{n.store}, Reports: reports{n.reports}, Vault: secrets, Custody: custody{n}, Notary: notary{n.notary}, Dispatcher: d,
 		Inbounds: dialects.Inbounds, Providers: slices.Sorted(maps.Keys(providers)),
 		OperatorHash: string(hash),
-		Now: n.world.now, NewID: n.newID, Logger: n.log, Ready: n.ready, Replicas: n.replicas(), Stop: cancel, Version: version(),
+		Now:          n.world.now, NewID: n.newID, Logger: n.log, Ready: n.ready, Replicas: n.replicas(), Stop: cancel, Version: version(),
 	})
 }
 
@@ -328,6 +337,9 @@ func (n *node) verify(ctx context.Context) {
 func (n *node) ready() error {
 	if err := n.differs.Load(); err != nil {
 		return *err
+	}
+	if err := n.notary.Err(); err != nil {
+		return err
 	}
 	return n.store.Stalled()
 }

@@ -14,14 +14,15 @@ var verifyCommand = command{
 	name:  "verify",
 	about: "fold the log again from its first event and compare everything with it",
 	more: "Compares each event with its hash, the hashes with each other, and the tables of balances, orgs, keys, prices and\n" +
-		"requests with what follows from the events. It writes nothing and works beside a running node. Exit status 1 means that\n" +
-		"something differs; the first line says where. A log whose tail was cut off, or whose hashes were made anew, differs\n" +
-		"only from a head that was saved before, on another machine.",
+		"requests with what follows from the events; and the log with every checkpoint that was signed of it. It writes nothing and\n" +
+		"works beside a running node. Exit status 1 means that something differs; the first line says where. A log\n" +
+		"whose tail was cut off, or whose hashes were made anew, may differ only from a head or a checkpoint that was kept\n" +
+		"before, on another machine.",
 	example:  []string{"waybill verify", "waybill verify --save-head head.txt", "waybill verify --head head.txt", "waybill verify --from-replica"},
 	settings: []string{"litestream"},
 	setup: func(f *flags) action {
 		fromReplica := f.Bool("from-replica", false, "verify what the replica would restore, in a copy that is removed again, and compare it with the log of the data folder if there is one")
-		head := f.String("head", "", "hold the log against a saved head: `FILE`, or POSITION:HASH")
+		head := f.String("head", "", "hold the log against a saved head: `FILE`, which may be a checkpoint, or POSITION:HASH")
 		save := f.String("save-head", "", "write the head to `FILE` if all is well")
 		asJSON := f.Bool("json", false, "print JSON")
 		return func(ctx context.Context, w *work, _ []string) error {
@@ -103,6 +104,8 @@ type verified struct {
 	Position    uint64       `json:"position"`
 	Head        string       `json:"head"`
 	Reports     uint64       `json:"reports_position"`
+	Checkpoints uint64       `json:"checkpoints"`
+	Checkpoint  string       `json:"checkpoint"` // the last, as it was signed; empty: none was
 	Differences []difference `json:"differences"`
 }
 
@@ -117,7 +120,10 @@ type difference struct {
 
 func report(w *work, res store.VerifyResult, head *store.SavedHead, asJSON bool) error {
 	if asJSON {
-		v := verified{OK: res.First() == nil, Position: res.Head.Position, Head: res.Head.String(), Reports: res.Reports, Differences: []difference{}}
+		v := verified{OK: res.First() == nil, Position: res.Head.Position, Head: res.Head.String(), Reports: res.Reports, Checkpoints: res.Checkpoints, Differences: []difference{}}
+		if res.Checkpoint != nil {
+			v.Checkpoint = res.Checkpoint.Note
+		}
 		for _, d := range res.Differences {
 			v.Differences = append(v.Differences, difference(d))
 		}
@@ -134,6 +140,9 @@ func report(w *work, res store.VerifyResult, head *store.SavedHead, asJSON bool)
 	if head != nil {
 		w.printf("ok: the log continues the saved head at position %d\n", head.Position)
 	}
+	if c := res.Checkpoint; c != nil {
+		w.printf("ok: the log extends each of %s signed checkpoints; the last is of position %d, in epoch %d\n", grouped(int64(res.Checkpoints)), c.Position, c.Epoch)
+	}
 	w.printf("head %s\n", res.Head)
 	return nil
 }
@@ -146,6 +155,9 @@ func savedHead(s string) (*store.SavedHead, error) {
 	text := s
 	if b, err := os.ReadFile(s); err == nil {
 		text = string(b)
+	}
+	if h, err := store.ParseSavedCheckpoint(text); err == nil {
+		return &h, nil
 	}
 	h, err := store.ParseSavedHead(text)
 	if err != nil {
