@@ -99,7 +99,7 @@ func (s *Server) tail(c *call, w http.ResponseWriter) {
 		s.problem(w, c.id, err)
 		return
 	}
-	k := &sink{w: w, control: http.NewResponseController(w), patient: s.o.Limits.WriteTimeout, stream: true}
+	k := &sink{w: w, control: http.NewResponseController(w), stream: true}
 	h := w.Header()
 	h["Content-Type"], h["Cache-Control"], h["X-Accel-Buffering"] = eventStream, noCache, no
 	if k.Send([]byte(": events\n\n")) != nil {

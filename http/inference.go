@@ -73,6 +73,12 @@ func (s *Server) infer(d door, c *call, w http.ResponseWriter) {
 		return
 	}
 	defer s.calls.leave()
+	leave, f := s.admit(c, w, c.key.ID)
+	if f != nil {
+		refuse(*f)
+		return
+	}
+	defer leave()
 	if err := s.ready(); err != nil {
 		refuse(router.Failure{Status: http.StatusServiceUnavailable, Code: "not_ready", RetryAfter: time.Second, Message: "the node is not ready: " + err.Error()})
 		return
@@ -115,7 +121,7 @@ func (s *Server) infer(d door, c *call, w http.ResponseWriter) {
 	}
 	defer m.release()
 	defer s.resolve(c)
-	k := &sink{w: w, control: http.NewResponseController(w), patient: s.o.Limits.WriteTimeout, stream: q.Stream, array: q.Array}
+	k := &sink{w: w, control: http.NewResponseController(w), stream: q.Stream, array: q.Array}
 	t := router.Task{ID: c.id, By: by, Org: c.key.Org, Key: c.key.ID, Note: note, Request: q, Inbound: in,
 		Narrowed: narrowed, Settled: m.settled}
 	if f := s.o.Dispatcher.Do(c, t, k); f != nil {

@@ -16,7 +16,7 @@ func (s *Server) Listen(addr string) (net.Addr, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening: %w", err)
 	}
-	return l.Addr(), s.bind(l, false)
+	return l.Addr(), s.bind(bound{Listener: l})
 }
 
 // ListenUnix binds a Unix socket that the node's own user alone can open; who calls over it is the operator. A socket that
@@ -37,7 +37,7 @@ func (s *Server) ListenUnix(path string) error {
 	if err := errors.Join(os.Chmod(private, 0o600), os.Rename(private, path)); err != nil {
 		return errors.Join(fmt.Errorf("listening: %w", err), l.Close())
 	}
-	return s.bind(&socket{UnixListener: l, path: path}, true)
+	return s.bind(bound{Listener: &socket{UnixListener: l, path: path}, trusted: true})
 }
 
 // socket is a Unix listener that removes the name that it got last.
@@ -58,13 +58,13 @@ func (l *socket) Close() error {
 	return err
 }
 
-func (s *Server) bind(l net.Listener, trust bool) error {
+func (s *Server) bind(l bound) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return errors.Join(errors.New("listening: the server is closed"), l.Close())
 	}
-	s.listeners = append(s.listeners, bound{l, trust})
+	s.listeners = append(s.listeners, l)
 	return nil
 }
 
@@ -77,7 +77,14 @@ func (s *Server) Serve() error {
 		h := s.httpServer(l.trusted)
 		s.serving = append(s.serving, h)
 		limited := &limited{Listener: l, slots: make(chan struct{}, s.o.Limits.MaxConns)}
-		go func() { failed <- h.Serve(limited) }()
+		go func() {
+			if l.tls != nil {
+				h.TLSConfig = l.tls
+				failed <- h.ServeTLS(limited, "", "")
+				return
+			}
+			failed <- h.Serve(limited)
+		}()
 	}
 	s.listeners = nil
 	s.mu.Unlock()
@@ -122,16 +129,4 @@ func (l *limited) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	return &slot{Conn: c, free: sync.OnceFunc(func() { <-l.slots })}, nil
-}
-
-// slot is a connection that frees its place when it is closed.
-type slot struct {
-	net.Conn
-	free func()
-}
-
-// Close closes the connection.
-func (c *slot) Close() error {
-	defer c.free()
-	return c.Conn.Close()
 }

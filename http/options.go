@@ -72,6 +72,8 @@ type Limits struct {
 	MaxBody       int64         // bytes of one inference call's body; 32 MiB
 	MaxBodies     int64         // bytes of all bodies in memory at a time; 256 MiB
 	MaxConns      int           // connections of a listener; 10,000
+	KeyConns      int           // connections on which one key calls; 2,000
+	KeyCalls      int           // calls of one key that are open at a time, streams and others; 1,000
 	HeaderTimeout time.Duration // for a call's headers; 10 s
 	BodyTimeout   time.Duration // for a call's body; 2 min
 	WriteTimeout  time.Duration // for the caller to take one write of an answer; 30 s
@@ -82,6 +84,8 @@ func (l Limits) withDefaults() Limits {
 	def(&l.MaxBody, 32<<20)
 	def(&l.MaxBodies, 256<<20)
 	def(&l.MaxConns, 10_000)
+	def(&l.KeyConns, 2_000)
+	def(&l.KeyCalls, 1_000)
 	def(&l.HeaderTimeout, 10*time.Second)
 	def(&l.BodyTimeout, 2*time.Minute)
 	def(&l.WriteTimeout, 30*time.Second)

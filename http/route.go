@@ -123,6 +123,15 @@ func (s *Server) serve(rt route, w http.ResponseWriter, r *http.Request) {
 		s.problem(w, v.id, err)
 		return
 	}
+	if who.key != nil {
+		leave, f := s.admit(r.Context(), w, who.key.ID)
+		if f != nil {
+			retryHeaders(w.Header(), *f)
+			s.problem(w, v.id, problemOf(*f))
+			return
+		}
+		defer leave()
+	}
 	c := &call{Context: r.Context(), caller: who, s: s, r: r, id: v.id, vars: mux.Vars(r), header: w.Header()}
 	if err := c.enter(); err != nil {
 		s.problem(w, v.id, err)

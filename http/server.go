@@ -2,6 +2,7 @@ package http
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/http"
@@ -24,6 +25,7 @@ type Server struct {
 	bodies  *budget
 	metrics *metrics
 	limiter *limiter
+	shares  *shares
 	openapi []byte
 
 	keyNames  keyNames
@@ -44,7 +46,7 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	o.Limits = o.Limits.withDefaults()
-	s := &Server{o: o, bodies: newBudget(o.Limits.MaxBodies), limiter: newLimiter(), closing: make(chan struct{})}
+	s := &Server{o: o, bodies: newBudget(o.Limits.MaxBodies), limiter: newLimiter(), shares: newShares(), closing: make(chan struct{})}
 	s.calls.idle = make(chan struct{}, 1)
 	s.metrics = newMetrics(s)
 	table := routes()
@@ -87,8 +89,9 @@ func (s *Server) allowed(r *http.Request) string {
 
 // ServeHTTP answers a call.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	v := &visit{ResponseWriter: w, id: requestPrefix + s.o.NewID(), route: "none"}
+	v := &visit{ResponseWriter: w, id: requestPrefix + s.o.NewID(), route: "none", patient: s.o.Limits.WriteTimeout}
 	began := time.Now()
+	protect(w.Header(), r)
 	if r.ContentLength != 0 {
 		// Whether or not anybody reads the body: the server itself waits for the rest of one before it answers. It lifts
 		// the deadline when it has the whole body, and reads on to see the caller leave.
@@ -158,10 +161,18 @@ type visit struct {
 	id     string // waybill's id of the call
 	route  string // its path in the table of routes
 	status int    // 0: nothing has been written
+
+	patient time.Duration // for the caller to take one write
 }
 
 // Unwrap lets an http.ResponseController find the connection.
 func (v *visit) Unwrap() http.ResponseWriter { return v.ResponseWriter }
+
+// wait bounds how long the caller may take for what is written next. One who does not take it in time counts as gone, so that no
+// one can hold a call for ever by reading slowly.
+func (v *visit) wait() {
+	_ = http.NewResponseController(v.ResponseWriter).SetWriteDeadline(time.Now().Add(v.patient)) // not a connection: nobody to wait for
+}
 
 // WriteHeader notes the status.
 func (v *visit) WriteHeader(status int) {
@@ -173,6 +184,7 @@ func (v *visit) WriteHeader(status int) {
 
 // Write notes that there is an answer.
 func (v *visit) Write(b []byte) (int, error) {
+	v.wait()
 	if v.status == 0 {
 		v.status = http.StatusOK
 	}
@@ -283,13 +295,16 @@ func (s *Server) servers() []*http.Server {
 type bound struct {
 	net.Listener
 	trusted bool
+	tls     *tls.Config // nil: without TLS
 }
 
 // httpServer is net/http's part of serving one listener.
 func (s *Server) httpServer(trust bool) *http.Server {
 	l := s.o.Limits
 	h := &http.Server{Handler: s, ReadHeaderTimeout: l.HeaderTimeout, IdleTimeout: l.IdleTimeout, MaxHeaderBytes: 64 << 10,
-		ErrorLog: slog.NewLogLogger(s.o.Logger.Handler(), slog.LevelDebug)}
+		ErrorLog: slog.NewLogLogger(s.o.Logger.Handler(), slog.LevelDebug), ConnContext: withConnection,
+		// A connection of many calls that does not read, or is gone without a word, is found out as one of a single call is.
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 250, SendPingTimeout: l.WriteTimeout, PingTimeout: l.WriteTimeout, WriteByteTimeout: l.WriteTimeout}}
 	if trust {
 		h.BaseContext = func(net.Listener) context.Context { return context.WithValue(context.Background(), trusted{}, true) }
 	}

@@ -1,10 +1,8 @@
 package http
 
 import (
-	"errors"
 	"net/http"
 	"strconv"
-	"time"
 
 	"waybill/router"
 )
@@ -13,7 +11,6 @@ import (
 type sink struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
-	patient time.Duration // for the caller to take one write
 	stream  bool
 	array   bool // the stream is one JSON array
 	started bool
@@ -75,12 +72,8 @@ func bounded(warnings []string) []string {
 	return warnings
 }
 
-// Send writes and flushes. A caller who does not take it in time counts as gone, so that no one can hold a call for ever
-// by reading slowly.
+// Send writes and flushes. What is written is bounded in time by the visit.
 func (k *sink) Send(b []byte) error {
-	if err := k.control.SetWriteDeadline(time.Now().Add(k.patient)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return err
-	}
 	if !k.stream && !k.started {
 		k.w.Header()["Content-Length"] = []string{strconv.Itoa(len(b))}
 	}

@@ -49,7 +49,7 @@ func (f *flags) asJSON() *bool {
 func (c command) flags() (*flags, action) {
 	f := &flags{FlagSet: flag.NewFlagSet(c.name, flag.ContinueOnError), settings: map[string]*string{}}
 	f.SetOutput(io.Discard) // run prints errors and help itself, in one way
-	for _, s := range settings {
+	for _, s := range settings() {
 		if s.flag != "" && (s.flag == "data" || slices.Contains(c.settings, s.flag)) {
 			f.settings[s.flag] = f.String(s.flag, "", s.about)
 		}

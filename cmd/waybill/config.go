@@ -29,6 +29,7 @@ type config struct {
 	baseURL       map[string]string          // by provider; none: the provider's own
 	drainTimeout  time.Duration              // how long calls may go on after the node was told to stop
 	recovery      ledger.Rule
+	tls           encryption
 	allowPrivate  []netip.Prefix // networks that base URLs which orgs set may lead into
 	litestream    string         // file; none: no replica
 	drillInterval time.Duration  // between trials of a restore from the replica; 0: none
@@ -74,7 +75,10 @@ type setting struct {
 	set   func(*config, string) error
 }
 
-var settings = []setting{
+// settings are those that have a name of their own in the file.
+func settings() []setting { return append(tlsSettings(), nodeSettings...) }
+
+var nodeSettings = []setting{
 	{"listen", "WAYBILL_LISTEN", "listen", "`HOST:PORT` to serve on (default 127.0.0.1:8080)", func(c *config, v string) error {
 		if _, _, err := net.SplitHostPort(v); err != nil {
 			return fmt.Errorf("%q is not HOST:PORT, such as 127.0.0.1:8080", v)
@@ -188,10 +192,16 @@ type file struct {
 	DrainTimeout  *string             `yaml:"drain_timeout"`
 	Recovery      *string             `yaml:"recovery"`
 	AllowPrivate  *string             `yaml:"allow_private"`
-	Litestream    *string             `yaml:"litestream"`
-	DrillInterval *string             `yaml:"drill_interval"`
-	Durability    *string             `yaml:"durability"`
-	Checkpoints   *string             `yaml:"checkpoint_interval"`
+	TLS           struct {
+		Domain    *string `yaml:"domain"`
+		Directory *string `yaml:"directory"`
+		Cert      *string `yaml:"cert"`
+		Key       *string `yaml:"key"`
+	} `yaml:"tls"`
+	Litestream    *string `yaml:"litestream"`
+	DrillInterval *string `yaml:"drill_interval"`
+	Durability    *string `yaml:"durability"`
+	Checkpoints   *string `yaml:"checkpoint_interval"`
 	Timeouts      struct {
 		Connect   *string `yaml:"connect"`
 		FirstByte *string `yaml:"first_byte"`
@@ -206,6 +216,7 @@ func (f *file) values() map[string]*string {
 	return map[string]*string{
 		"listen": f.Listen, "data": f.Data, "master_key_file": f.MasterKeyFile,
 		"drain_timeout": f.DrainTimeout, "recovery": f.Recovery, "allow_private": f.AllowPrivate, "litestream": f.Litestream, "drill_interval": f.DrillInterval, "durability": f.Durability, "checkpoint_interval": f.Checkpoints,
+		"tls.domain": f.TLS.Domain, "tls.directory": f.TLS.Directory, "tls.cert": f.TLS.Cert, "tls.key": f.TLS.Key,
 		"timeouts.connect": f.Timeouts.Connect, "timeouts.first_byte": f.Timeouts.FirstByte, "timeouts.idle": f.Timeouts.Idle,
 		"timeouts.total": f.Timeouts.Total, "timeouts.abandoned": f.Timeouts.Abandoned,
 	}
@@ -228,6 +239,7 @@ func defaults() config {
 // configure reads the defaults, the file, the environment and the flags that were given, in this order.
 func configure(given map[string]string, env environment) (config, error) {
 	c := defaults()
+	c.listen = "" // by what else is said
 	if _, err := os.Stat(defaultLitestreamFile); err == nil {
 		c.litestream = defaultLitestreamFile
 	}
@@ -241,7 +253,7 @@ func configure(given map[string]string, env environment) (config, error) {
 		}
 	}
 	values := f.values()
-	for _, s := range slices.Concat(settings, upstreamSettings()) {
+	for _, s := range append(settings(), upstreamSettings()...) {
 		if v := values[s.key]; v != nil {
 			if err := s.set(&c, *v); err != nil {
 				return c, fmt.Errorf("%s: %s: %w", name, s.key, err)
@@ -256,6 +268,15 @@ func configure(given map[string]string, env environment) (config, error) {
 			if err := s.set(&c, v); err != nil {
 				return c, misused("--%s: %v", s.flag, err)
 			}
+		}
+	}
+	if err := c.tls.check(); err != nil {
+		return c, err
+	}
+	if c.listen == "" {
+		c.listen = defaults().listen
+		if c.tls.domain != "" {
+			c.listen = httpsListen
 		}
 	}
 	if c.masterKeyFile == "" {

@@ -182,3 +182,43 @@ func TestConfigFileThatIsNamedMustBeThere(t *testing.T) {
 		t.Error("a file that is not there was taken")
 	}
 }
+
+// A domain is served where its authority looks for it, files wherever the node listens.
+func TestTLSOfConfiguration(t *testing.T) {
+	inFolder(t, "tls: {domain: LLM.example.com.}\n")
+	for _, tt := range []struct {
+		given        map[string]string
+		listen, want string // or what is wrong
+	}{
+		{nil, ":443", "llm.example.com"},
+		{map[string]string{"listen": "127.0.0.1:8080"}, "127.0.0.1:8080", "llm.example.com"},
+		{map[string]string{"tls-domain": "", "tls-cert": "c", "tls-key": "k"}, "127.0.0.1:8080", ""},
+		{map[string]string{"tls-cert": "c", "tls-key": "k"}, "", "leave out --tls-domain"},
+		{map[string]string{"tls-domain": "", "tls-cert": "c"}, "", "go together"},
+		{map[string]string{"tls-domain": "*.example.com"}, "", "not the name of a host"},
+		{map[string]string{"tls-domain": "10.0.0.1"}, "", "not the name of a host"},
+		{map[string]string{"tls-domain": "localhost"}, "", "not the name of a host"},
+	} {
+		c, err := configure(tt.given, nil)
+		if tt.listen == "" {
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%v: %v, want %s", tt.given, err, tt.want)
+			}
+			continue
+		}
+		if err != nil || c.listen != tt.listen || c.tls.domain != tt.want {
+			t.Errorf("%v: %s %+v, %v", tt.given, c.listen, c.tls, err)
+		}
+	}
+	if _, err := configure(map[string]string{"tls-domain": ""}, environ([]string{"WAYBILL_TLS_DIRECTORY=https://ca.example/dir"})); err == nil {
+		t.Error("an authority without a domain")
+	}
+	if all, err := networks("10.1.0.0/16, 127.0.0.1,fd12::/48"); err != nil || len(all) != 3 || all[1].Bits() != 32 {
+		t.Errorf("%v, %v", all, err)
+	}
+	for _, list := range []string{"10.1.0.1/16", "ten", "10.0.0.0/33", "fe80::1%eth0"} {
+		if all, err := networks(list); err == nil {
+			t.Errorf("%s is %v", list, all)
+		}
+	}
+}

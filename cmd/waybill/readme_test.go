@@ -165,7 +165,7 @@ func TestReadmeConfiguration(t *testing.T) {
 		got.recovery != want.recovery || got.litestream != want.litestream || got.drillInterval != want.drillInterval || got.timeouts != want.timeouts {
 		t.Errorf("the README says %+v, and the defaults are %+v", got, want)
 	}
-	for _, s := range settings {
+	for _, s := range settings() {
 		if s.key != "" && !strings.Contains(text, s.key[strings.LastIndex(s.key, ".")+1:]+":") {
 			t.Errorf("the README does not show %s", s.key)
 		}

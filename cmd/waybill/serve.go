@@ -28,7 +28,7 @@ var serveCommand = command{
 		"read from the environment, such as OPENAI_API_KEY, become the platform's credentials the first time that they are seen.\n" +
 		"The log of the process goes to stderr and holds no secrets.",
 	example:  []string{"waybill serve", "waybill serve --data /var/lib/waybill --listen 127.0.0.1:9000"},
-	settings: []string{"listen", "drain-timeout", "recovery", "allow-private", "litestream", "durability"},
+	settings: []string{"listen", "tls-domain", "tls-cert", "tls-key", "drain-timeout", "recovery", "allow-private", "litestream", "durability"},
 	setup: func(f *flags) action {
 		acceptClock := f.Bool("accept-clock", false, "start though the clock stands behind the log's last event")
 		newKey := f.Bool("accept-new-key", false, "sign checkpoints with a new key, though the vault has lost the one that has signed")
@@ -54,7 +54,7 @@ func serve(ctx context.Context, w *work, o nodeOptions, ready func(n *node, url 
 		return err
 	}
 	defer func() { err = errors.Join(err, n.close()) }()
-	addr, err := n.server.Listen(w.conf.listen)
+	url, err := n.listen()
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,6 @@ func serve(ctx context.Context, w *work, o nodeOptions, ready func(n *node, url 
 	defer n.behind(ctx, n.checker.Run)()
 	defer n.behind(ctx, n.drills)()
 	defer n.behind(ctx, n.sign)()
-	url := "http://" + addr.String()
 	head, _ := n.head()
 	o.log.Info("serving", slog.String("address", url), slog.String("data", w.conf.data), slog.Uint64("position", head), slog.String("version", version()))
 	if ready == nil {
@@ -252,8 +251,7 @@ func (n *node) newServer(ctx context.Context, o nodeOptions) (*wbhttp.Server, er
 	return wbhttp.New(wbhttp.Options{
 		Books: n.store, Log: n.store, Names: names{n.store}, Reports: reports{n.reports}, Vault: secrets, Custody: custody{n}, Notary: notary{n.notary}, Dispatcher: d,
 		Inbounds: dialects.Inbounds, Providers: slices.Sorted(maps.Keys(providers)),
-		OperatorHash: string(hash),
-		Now:          n.world.now, NewID: n.newID, Logger: n.log, Ready: n.ready, Replicas: n.replicas(), Stop: cancel, Version: version(),
+		OperatorHash: string(hash), Now: n.world.now, NewID: n.newID, Logger: n.log, Ready: n.ready, Replicas: n.replicas(), Stop: cancel, Version: version(),
 	})
 }
 
