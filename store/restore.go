@@ -45,6 +45,8 @@ type Restored struct {
 	From    uint64         `json:"restored_position"` // the last event that was restored; the next one says that it was
 	At      ledger.Instant `json:"at"`                // of that event
 	Head    string         `json:"head"`              // of the log as it was restored, POSITION:HASH
+	Signed  uint64         `json:"signed_position"`   // the highest of which a signed checkpoint was found; 0: none was
+	Held    uint64         `json:"checkpoints"`       // against which the log was held
 	Epoch   uint64         `json:"epoch"`             // that begins
 	Known   uint64         `json:"known_position"`    // the highest that is known to have been; 0: nothing is known
 	Missing uint64         `json:"events_missing"`    // known to have been, and not in the replica
@@ -171,6 +173,9 @@ func (o RestoreOptions) restore(ctx context.Context, dir string) (done Restored,
 	if signed != nil && signed.Epoch >= epoch { // of an epoch before, what is missing was missed then
 		epoch, o.Known = signed.Epoch, max(o.Known, signed.Position)
 	}
+	if signed != nil {
+		done.Signed = signed.Position
+	}
 	done.Known = o.Known
 	done.LeftOut = has - done.From
 	done.Missing = max(has, o.Known) - has
@@ -256,7 +261,7 @@ func (o RestoreOptions) verify(ctx context.Context, dir string, done *Restored) 
 		}
 		return err
 	}
-	done.Head = v.Head.String()
+	done.Head, done.Held = v.Head.String(), v.Checkpoints
 	return nil
 }
 

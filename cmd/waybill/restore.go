@@ -143,6 +143,9 @@ func restoredTable(w *work, r store.Restored) error {
 	t.row("restored", r.Dir)
 	t.row("log", fmt.Sprintf("%s events, the last of %s UTC, verified", grouped(int64(r.From)), second(r.At.String())))
 	t.row("head", r.Head)
+	if r.Signed > 0 {
+		t.row("signed", fmt.Sprintf("%s checkpoints, which the log extends; the last is of position %d", grouped(int64(r.Held)), r.Signed))
+	}
 	t.row("epoch", fmt.Sprintf("%d begins with event %d", r.Epoch, r.From+1))
 	t.row("missing", missingText(r))
 	if r.LeftOut > 0 {

@@ -104,7 +104,7 @@ func TestRestoreToRandomPositions(t *testing.T) {
 		return all
 	}
 	filled := 0
-	for range 20 {
+	for i := range 20 {
 		n := 1 + r.Uint64N(head)
 		to := s.elsewhere()
 		out := to.must("restore", "--from", config, "--at", fmt.Sprint(n), "--json")
@@ -124,6 +124,13 @@ func TestRestoreToRandomPositions(t *testing.T) {
 			filled++
 		}
 		to.must("verify")
+		if i < 3 { // it starts, though checkpoints were signed further on
+			_, stop := to.serve()
+			if status := stop(); status != exitOK {
+				t.Errorf("restored to %d, it serves with status %d", n, status)
+			}
+			to.must("verify")
+		}
 	}
 	if filled == 0 {
 		t.Error("no position had a balance: this test shows nothing")
