@@ -2,27 +2,42 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"time"
 
 	"waybill/cmd/waybill/bench"
+	"waybill/cmd/waybill/campaign"
 )
 
 var benchCommand = command{
 	name:  "bench",
-	about: "measure what waybill adds to a call, against proxies that do less",
+	about: "measure what waybill adds to a call, against proxies that do less; or kill a node under load, and reconcile",
 	more: `Everything runs on this machine and against the sandbox upstream: the upstream called directly, a bare reverse
 proxy, one that also keeps a durable journal, and a node of waybill with billing on. Rounds are interleaved, figures are
 medians over them, and the bare proxy is measured twice a round: their ratio is the noise. Five rounds take ten minutes.
 Two last tables have what it costs to translate a streamed call between dialects, against forwarding it in the upstream's own,
-and what is kept in memory of a stream while it passes, for three lengths of it.`,
-	example: []string{"waybill bench", "waybill bench --rounds 1 --each 2s", "waybill bench --start --events 1000000", "waybill bench --translation --each 4s"},
+and what is kept in memory of a stream while it passes, for three lengths of it.
+
+With --crash nothing is measured: a node on a temporary folder serves calls in four dialects, on plan tokens, on credit and on
+keys of an org's own, and purchases; it is killed (kill -9) at random moments and started again. After each kill its log is held
+against the upstreams' own record and against every answer and acknowledged purchase that callers hold. With --replica it also
+keeps one, its folder is taken away after the last kill, and what is restored is held against what was lost. Exit status 1 is
+any difference; the folder is kept then.`,
+	example: []string{"waybill bench", "waybill bench --rounds 1 --each 2s", "waybill bench --start --events 1000000", "waybill bench --translation --each 4s",
+		"waybill bench --crash --kills 50", "waybill bench --crash --kills 10 --replica --seed 7 --json"},
 	setup: func(f *flags) action {
 		rounds := f.Int("rounds", 5, "`N` interleaved rounds")
 		each := f.Duration("each", 5*time.Second, "how long one measurement takes")
 		events := f.Int("events", 100_000, "`N` events in the log whose start is timed")
 		start := f.Bool("start", false, "time the start alone")
 		translation := f.Bool("translation", false, "measure translation between dialects alone, and the memory of long streams")
+		crash := f.Bool("crash", false, "kill a node under load again and again, and reconcile")
+		kills := f.Int("kills", 50, "`N` kills")
+		seed := f.Uint64("seed", 0, "`N` from which moments and calls are drawn (default: another each time)")
+		replica := f.Bool("replica", false, "with --crash: lose the folder in the end, and restore it from a replica")
+		asJSON := f.Bool("json", false, "with --crash: print JSON")
 		return func(ctx context.Context, w *work, _ []string) error {
 			if role := w.env[bench.RoleVariable]; role != "" {
 				return bench.Role(ctx, role, w.env[bench.TargetVariable], w.env[bench.FolderVariable], w.stdout)
@@ -31,7 +46,40 @@ and what is kept in memory of a stream while it passes, for three lengths of it.
 			if err != nil {
 				return err
 			}
+			if *seed == 0 {
+				*seed = 1 + rand.Uint64N(1_000_000)
+			}
+			if *crash {
+				if *kills < 1 {
+					return misused("--kills %d: it takes one at least", *kills)
+				}
+				return crashes(ctx, w, campaign.CrashOptions{Binary: binary, Kills: *kills, Seed: *seed, Replica: *replica, Log: w.stderr}, *asJSON)
+			}
 			return bench.Run(ctx, bench.Options{Binary: binary, Rounds: *rounds, Each: *each, Events: *events, StartOnly: *start, TranslationOnly: *translation, Out: w.stdout, Log: w.stderr})
 		}
 	},
+}
+
+// crashes runs a crash campaign on a temporary folder, which is kept if there is something to be seen in it.
+func crashes(ctx context.Context, w *work, o campaign.CrashOptions, asJSON bool) (err error) {
+	if o.Dir, err = os.MkdirTemp("", "waybill-crash-"); err != nil {
+		return err
+	}
+	fmt.Fprintf(w.stderr, "seed %d, %d kills, in %s\n", o.Seed, o.Kills, o.Dir)
+	r, err := campaign.Crash(ctx, o)
+	if err != nil {
+		return fmt.Errorf("%w; what it has made is in %s", err, o.Dir)
+	}
+	if asJSON {
+		err = writeJSON(w.stdout, r)
+	} else {
+		err = r.Print(w.stdout)
+	}
+	if err != nil {
+		return err
+	}
+	if n := len(r.Differences); n > 0 {
+		return fmt.Errorf("seed %d: %d differences; the folder is kept: %s", o.Seed, n, o.Dir)
+	}
+	return os.RemoveAll(o.Dir)
 }

@@ -1,22 +1,20 @@
 package main_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strings"
-	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
+	"waybill/cmd/waybill/campaign"
+	"waybill/router/sandbox"
 	"waybill/store"
 )
 
@@ -24,22 +22,25 @@ import (
 // machine becomes that node: it has every event up to the position that the node last reported as replicated, with the same
 // hashes, and every balance, key, credential, policy and trace that follows from them; it says how many later ones are known to be missing.
 func TestRestoreUnderLoad(t *testing.T) {
-	c := newCampaign(t, 5)
+	c := newRestoration(t)
 	replica := t.TempDir()
-	c.litestream = replicaFile(t, c.data, replica)
+	c.node.Litestream = replicaFile(t, c.node.Data, replica)
 	c.serve()
 	c.command("policy", "set", "byok", writeFile(t, "policy.yml", "credentials: byok-only\n"))
-	stop := c.load(16)
-	w := watch(c)
+	stop := c.load.Start(16, rand.New(rand.NewPCG(5, 0)), func(*rand.Rand) campaign.Manner {
+		return campaign.Manner{Directive: "output=30 chunks=8 delay=5ms reasoning=10"}
+	})
+	w := watch(c.node.URL)
 	c.until("some of the load is known to be in the replica", func() bool { return w.replicated.Load() > 500 })
-	c.pause(300 * time.Millisecond)
+	more := w.seen.Load() + 200
+	c.until("there is more of it", func() bool { return w.seen.Load() > more })
 	reported := w.replicated.Load()
-	c.stop(syscall.SIGKILL)
+	c.node.Kill()
 	stop()
 	w.stop()
 
 	lost := c.leave()
-	out := c.command("restore", "--from", c.litestream, "--to", c.data, "--known", fmt.Sprint(w.seen.Load()), "--json")
+	out := c.command("restore", "--from", c.node.Litestream, "--to", c.node.Data, "--known", fmt.Sprint(w.seen.Load()), "--json")
 	var done store.Restored
 	if err := json.Unmarshal([]byte(out), &struct {
 		*store.Restored
@@ -47,7 +48,7 @@ func TestRestoreUnderLoad(t *testing.T) {
 	}{Restored: &done}); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	was, is := c.reader(lost), c.reader(c.data)
+	was, is := c.reader(lost), c.reader(c.node.Data)
 	head, _, err := was.Head(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -76,32 +77,58 @@ func TestRestoreUnderLoad(t *testing.T) {
 	c.sameAs(lost, done.From)
 	c.forgive(lost, done.From)
 	c.serveAgain(replica)
-	c.reconcile(len(c.up.Calls()) - len(c.keys)) // of the calls that it made after it was restored
-	c.stop(syscall.SIGTERM)
+	calls := c.up.Calls()
+	found, err := campaign.Reconcile(t.Context(), c.node.Data, calls[len(calls)-len(c.load.Keys):], c.load) // of the calls that it made after it was restored
+	if err != nil || len(found) > 0 {
+		t.Errorf("%v, %v", found, err)
+	}
+	if err := c.node.Stop(); err != nil {
+		t.Error(err)
+	}
 }
 
-// load calls and buys until it is told to stop.
-func (c *campaign) load(callers int) (stop func()) {
-	end := make(chan struct{})
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-	var wg sync.WaitGroup
-	for w := range callers {
-		r := rand.New(rand.NewPCG(c.rand.Uint64(), uint64(w)))
-		wg.Go(func() {
-			for {
-				select {
-				case <-end:
-					return
-				default:
-					c.call(client, r, w, false)
-				}
-			}
-		})
+// restoration is a node under load that is to be restored elsewhere.
+type restoration struct {
+	t    *testing.T
+	up   *sandbox.Server
+	node *campaign.Node
+	load *campaign.Load
+}
+
+func newRestoration(t *testing.T) *restoration {
+	t.Helper()
+	up, err := sandbox.Listen("127.0.0.1:0", sandbox.Options{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return func() {
-		close(end)
-		wg.Wait()
-		client.CloseIdleConnections()
+	t.Cleanup(func() { up.Close() })
+	c := &restoration{t: t, up: up, node: &campaign.Node{Binary: built(t), Data: filepath.Join(t.TempDir(), "data"), Up: up.URL()}}
+	t.Cleanup(c.node.Kill)
+	keys, err := c.node.Settle(t.Context())
+	if err == nil {
+		err = c.node.Stop()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.load = &campaign.Load{Node: c.node, Keys: keys}
+	return c
+}
+
+func (c *restoration) serve() {
+	c.t.Helper()
+	if err := c.node.Serve(c.t.Context()); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *restoration) until(what string, is func() bool) {
+	c.t.Helper()
+	for deadline := time.Now().Add(time.Minute); !is(); {
+		if time.Now().After(deadline) {
+			c.t.Fatalf("not so within a minute: %s", what)
+		}
+		<-time.After(time.Millisecond)
 	}
 }
 
@@ -113,7 +140,7 @@ type watcher struct {
 }
 
 // watch asks until it is stopped. What was committed before synced_at is in the replica.
-func watch(c *campaign) *watcher {
+func watch(url string) *watcher {
 	w, end, done := &watcher{}, make(chan struct{}), make(chan struct{})
 	w.stop = func() {
 		close(end)
@@ -123,7 +150,6 @@ func watch(c *campaign) *watcher {
 		at       time.Time
 		position uint64
 	}
-	url := c.url
 	go func() {
 		defer close(done)
 		var open []moment
@@ -159,19 +185,19 @@ func watch(c *campaign) *watcher {
 	return w
 }
 
-// leave takes what the node had out of reach, and makes the campaign one on another machine, which has the master key and the
+// leave takes what the node had out of reach, and makes the node one on another machine, which has the master key and the
 // replica. What the node had is kept to be compared.
-func (c *campaign) leave() (lost string) {
+func (c *restoration) leave() (lost string) {
 	c.t.Helper()
 	elsewhere := c.t.TempDir()
 	lost = filepath.Join(elsewhere, "lost")
-	c.masterKey = filepath.Join(elsewhere, "master.key")
-	for _, err := range []error{os.Rename(c.data, lost), os.Rename(c.data+".key", c.masterKey)} {
+	c.node.MasterKey = filepath.Join(elsewhere, "master.key")
+	for _, err := range []error{os.Rename(c.node.Data, lost), os.Rename(c.node.Data+".key", c.node.MasterKey)} {
 		if err != nil {
 			c.t.Fatal(err)
 		}
 	}
-	c.data = filepath.Join(c.t.TempDir(), "new")
+	c.node.Data = filepath.Join(c.t.TempDir(), "new")
 	return lost
 }
 
@@ -193,20 +219,17 @@ func writeFile(t *testing.T, name, text string) string {
 	return path
 }
 
-// command runs a command of the program on the campaign's folder, and gives what it printed.
-func (c *campaign) command(args ...string) string {
+// command runs a command of the program on the node's folder, and gives what it printed.
+func (c *restoration) command(args ...string) string {
 	c.t.Helper()
-	cmd := exec.Command(c.binary, append(args, "--data", c.data)...)
-	cmd.Env = c.env()
-	var out, log bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &log
-	if err := cmd.Run(); err != nil {
-		c.t.Fatalf("waybill %s: %v\n%s%s", strings.Join(args, " "), err, out.String(), log.String())
+	out, err := c.node.Command(c.t.Context(), args...)
+	if err != nil {
+		c.t.Fatal(err)
 	}
-	return out.String()
+	return out
 }
 
-func (c *campaign) reader(dir string) *store.Reader {
+func (c *restoration) reader(dir string) *store.Reader {
 	c.t.Helper()
 	r, err := store.OpenReader(c.t.Context(), dir)
 	if err != nil {
@@ -218,9 +241,9 @@ func (c *campaign) reader(dir string) *store.Reader {
 
 // sameAs holds what follows from the log up to a position against what another folder has: balances, policies, and the traces
 // of what was resolved by then.
-func (c *campaign) sameAs(other string, position uint64) {
+func (c *restoration) sameAs(other string, position uint64) {
 	c.t.Helper()
-	is, was := c.reader(c.data), c.reader(other)
+	is, was := c.reader(c.node.Data), c.reader(other)
 	orgs, err := is.Labels(c.t.Context(), "org", "")
 	if err != nil || len(orgs) != 3 {
 		c.t.Fatalf("%v, %v", orgs, err)
@@ -232,21 +255,21 @@ func (c *campaign) sameAs(other string, position uint64) {
 			c.t.Errorf("%s has %+v, %v, had %+v, %v", org.Name, a, err, b, err2)
 		}
 	}
-	mine := c.data
+	mine := c.node.Data
 	for _, query := range []string{
 		fmt.Sprintf("SELECT * FROM requests WHERE settled_position BETWEEN 1 AND %d ORDER BY id", position),
 		fmt.Sprintf("SELECT * FROM attempts WHERE position <= %d ORDER BY position, line", position),
 		fmt.Sprintf("SELECT * FROM entries WHERE position <= %d ORDER BY position, line", position),
 	} {
-		c.data = mine
+		c.node.Data = mine
 		now := c.command("sql", query, "--csv")
-		c.data = other
+		c.node.Data = other
 		then := c.command("sql", query, "--csv")
 		if now != then || strings.Count(now, "\n") < 100 {
 			c.t.Errorf("%s: %d rows, had %d", query, strings.Count(now, "\n"), strings.Count(then, "\n"))
 		}
 	}
-	c.data = mine
+	c.node.Data = mine
 	if p := c.command("policy", "show", "byok"); !strings.Contains(p, "byok-only") {
 		c.t.Errorf("the policy is %s", p)
 	}
@@ -254,29 +277,26 @@ func (c *campaign) sameAs(other string, position uint64) {
 
 // forgive takes off the clients' hands the answers whose settlements are among the lost events: with durability local they are
 // what a lost disk costs.
-func (c *campaign) forgive(lost string, position uint64) {
+func (c *restoration) forgive(lost string, position uint64) {
 	c.t.Helper()
-	now := c.data
-	c.data = lost
+	now := c.node.Data
+	c.node.Data = lost
 	out := c.command("sql", fmt.Sprintf("SELECT id FROM requests WHERE settled_position > %d", position), "--csv")
-	c.data = now
-	held := len(c.whole)
-	for id := range strings.FieldsSeq(out) {
-		delete(c.whole, id)
-	}
-	c.t.Logf("clients hold %d answers whole, %d of them settled in lost events", held, held-len(c.whole))
+	c.node.Data = now
+	lostOnes := strings.Fields(out)
+	c.t.Logf("of the answers that callers hold whole, %d were settled in lost events", c.load.Forget(lostOnes))
 }
 
 // serveAgain serves the restored folder over the same replica: every key works, and calls go to the credentials that they went to.
-func (c *campaign) serveAgain(replica string) {
+func (c *restoration) serveAgain(replica string) {
 	c.t.Helper()
-	c.litestream = replicaFile(c.t, c.data, replica)
+	c.node.Litestream = replicaFile(c.t, c.node.Data, replica)
 	c.serve()
 	for i, want := range []string{"platform", "platform", "byok"} {
-		for _, model := range crashModels[i : i+1] {
+		for _, model := range campaign.Models[i : i+1] {
 			body := fmt.Sprintf(`{"model":%q,"max_completion_tokens":50,"messages":[{"role":"user","content":"Hello"}]}`, model)
-			r, _ := http.NewRequest(http.MethodPost, c.url+"/v1/chat/completions", strings.NewReader(body))
-			r.Header.Set("Authorization", "Bearer "+c.keys[i])
+			r, _ := http.NewRequest(http.MethodPost, c.node.URL+"/v1/chat/completions", strings.NewReader(body))
+			r.Header.Set("Authorization", "Bearer "+c.load.Keys[i].Secret)
 			resp, err := http.DefaultClient.Do(r)
 			if err != nil {
 				c.t.Fatal(err)
