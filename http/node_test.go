@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -103,7 +104,7 @@ func newNodeAt(t testing.TB, now func() time.Time, change func(*wbhttp.Options))
 	client := router.NewClient(time.Second)
 	t.Cleanup(client.CloseIdleConnections)
 	o := wbhttp.Options{
-		Books: n.store, Log: n.store, Names: names{n.store}, Reports: reports{tables}, Vault: secrets{vault}, Custody: custody{vault, keyFile},
+		Books: n.store, Log: n.store, Names: names{n.store}, Reports: reports{tables}, Tables: files{dir}, Vault: secrets{vault}, Custody: custody{vault, keyFile},
 		Dispatcher: &router.Dispatcher{Books: n.store, Secrets: secrets{vault}, Upstreams: dialects.Upstreams, Providers: providers,
 			Client: client, Fence: router.NewFence(nil, publicNames.Resolver(t), time.Second), Health: router.NewHealth(), Memory: router.NewMemory(), Now: now, Timeouts: router.DefaultTimeouts, Stop: stop},
 		Inbounds: dialects.Inbounds, Providers: slices.Sorted(maps.Keys(dialects.Providers)), OperatorHash: wbhttp.Hash(operatorToken),
@@ -316,4 +317,44 @@ func (r reports) Usage(ctx context.Context, q wbhttp.UsageQuery) (all []wbhttp.U
 			PlanTokens: u.PlanTokens, Charge: u.Charge, ListCost: u.ListCost, Skipped: u.Skipped, Overage: u.Overage})
 	}
 	return all, err
+}
+
+// files are the data folder's tables.
+type files struct{ dir string }
+
+func (f files) Query(ctx context.Context, query string, most int) (columns []string, all [][]any, err error) {
+	rows, err := store.Query(ctx, f.dir, query, store.Limits{Rows: most})
+	if err != nil {
+		return nil, nil, asked(err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for row, err := range rows.All() {
+		if err != nil {
+			return nil, nil, asked(err)
+		}
+		all = append(all, row)
+	}
+	return rows.Columns, all, nil
+}
+
+func (f files) Export(ctx context.Context, w io.Writer, e wbhttp.ExportQuery) (err error) {
+	r, err := store.OpenReader(ctx, f.dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	_, err = store.Export(ctx, r, w, store.ExportOptions{Format: store.Format(e.Format), Dialect: store.Dialect(e.Dialect), Table: e.Table, Org: e.Org, Since: e.Since})
+	return asked(err)
+}
+
+func asked(err error) error {
+	query, wrong := errors.AsType[*store.QueryError](err)
+	form, odd := errors.AsType[*store.ExportError](err)
+	switch {
+	case wrong:
+		return &wbhttp.QueryError{Reason: query.Error()}
+	case odd:
+		return &wbhttp.QueryError{Reason: form.Error()}
+	}
+	return err
 }

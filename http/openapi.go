@@ -120,6 +120,8 @@ func (d *description) schema(t reflect.Type) object {
 		return object{"type": []string{"string", "null"}, "format": "date-time"}
 	case reflect.TypeFor[secret.Text]():
 		return object{"type": "string", "format": "password", "writeOnly": true}
+	case reflect.TypeFor[cell]():
+		return object{"type": []string{"string", "number", "null"}}
 	case reflect.TypeFor[json.RawMessage]():
 		return object{}
 	case reflect.TypeFor[document]():

@@ -105,6 +105,7 @@ type Options struct {
 	Log        Log
 	Names      Naming
 	Reports    Reports // nil: what needs reports answers 503
+	Tables     Tables  // nil: likewise
 	Vault      Vault   // nil: credentials cannot be attached
 	Custody    Custody // nil: the vault's keys are not replaced, and no org is erased
 	Notary     Notary  // nil: nothing is signed

@@ -28,6 +28,9 @@ type Server struct {
 	shares  *shares
 	openapi []byte
 
+	queries chan struct{} // places of what takes long
+	exports chan struct{}
+
 	keyNames  keyNames
 	simulator simulator
 
@@ -46,7 +49,7 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	o.Limits = o.Limits.withDefaults()
-	s := &Server{o: o, bodies: newBudget(o.Limits.MaxBodies), limiter: newLimiter(), shares: newShares(), closing: make(chan struct{})}
+	s := &Server{o: o, bodies: newBudget(o.Limits.MaxBodies), limiter: newLimiter(), shares: newShares(), queries: make(chan struct{}, queriesAtOnce), exports: make(chan struct{}, exportsAtOnce), closing: make(chan struct{})}
 	s.calls.idle = make(chan struct{}, 1)
 	s.metrics = newMetrics(s)
 	table := routes()

@@ -12,7 +12,7 @@ func routes() []route {
 		modelRoutes(),
 		healthRoutes(),
 		orgRoutes(), planRoutes(), keyRoutes(), credentialRoutes(), policyRoutes(), reachRoutes(),
-		creditRoutes(), balanceRoutes(), traceRoutes(),
+		creditRoutes(), balanceRoutes(), traceRoutes(), tableRoutes(),
 		eventRoutes(), catalogueRoutes(), simulateRoutes(), custodyRoutes(), drillRoutes(), checkpointRoutes(),
 		[]route{{method: http.MethodGet, path: "/api/v1/openapi.json", summary: "This description", who: public, status: http.StatusOK,
 			serve: func(s *Server, _ *call, w http.ResponseWriter) {

@@ -2,12 +2,14 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
 	"iter"
 	"os"
 	"slices"
+	"strings"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -39,23 +41,39 @@ var views = map[string]string{
 
 // Limits bounds a query beside its context's deadline.
 type Limits struct {
-	Rows int // given back, at most; 0 is no bound
+	Rows  int   // given back, at most; 0 is no bound
+	Bytes int64 // of the values given back, at most, and of a few more for each; 0 is no bound
 }
 
 // Rows is the answer to a query.
 type Rows struct {
 	Columns []string
 	rows    *sql.Rows
-	limit   int
+	limits  Limits
 	close   func() error
 }
 
-// ErrTooManyRows ends an answer that has more rows than its limit.
-var ErrTooManyRows = errors.New("the answer has more rows than the limit: add LIMIT, or ask for less")
+// What ends an answer that is larger than its limits.
+var (
+	ErrTooManyRows  error = &QueryError{errors.New("the answer has more rows than the limit: add LIMIT, or ask for less")}
+	ErrTooManyBytes error = &QueryError{errors.New("the answer is larger than the limit: add LIMIT, or ask for less")}
+)
+
+// QueryError is a query that is at fault itself.
+type QueryError struct{ cause error }
+
+// Error says what is wrong with it.
+func (e *QueryError) Error() string { return e.cause.Error() }
+
+// Unwrap gives the database's error.
+func (e *QueryError) Unwrap() error { return e.cause }
 
 // Query runs one SELECT over the public views of a data folder: events, requests, attempts, entries, balances, lots and
 // usage_daily. It shows the reports as they are: CatchUp or WaitFor comes first. The Rows must be closed.
 func Query(ctx context.Context, dir, query string, limits Limits) (*Rows, error) {
+	if strings.ContainsRune(query, 0) { // what is behind it would not be read
+		return nil, &QueryError{errors.New("a query has no NUL")}
+	}
 	db, err := sql.Open("sqlite", "file::memory:?_pragma=busy_timeout(5000)&_pragma=temp_store(1)")
 	if err != nil {
 		return nil, err
@@ -73,7 +91,7 @@ func Query(ctx context.Context, dir, query string, limits Limits) (*Rows, error)
 	if err != nil {
 		return nil, errors.Join(explained(err), closing())
 	}
-	r := &Rows{rows: rows, limit: limits.Rows, close: closing}
+	r := &Rows{rows: rows, limits: limits, close: closing}
 	if r.Columns, err = rows.Columns(); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
@@ -90,8 +108,9 @@ func confine(ctx context.Context, conn *sql.Conn, dir string) error {
 			return fmt.Errorf("attaching %s: %w", path, err)
 		}
 	}
+	inner := "inner_" + rand.Text() + "_"
 	for name, query := range views {
-		if _, err := conn.ExecContext(ctx, "CREATE TEMP VIEW "+name+" AS "+query); err != nil {
+		if _, err := conn.ExecContext(ctx, "CREATE TEMP VIEW "+inner+name+" AS "+query+"; CREATE TEMP VIEW "+name+" AS SELECT * FROM "+inner+name); err != nil {
 			return fmt.Errorf("view %s: %w", name, err)
 		}
 	}
@@ -104,11 +123,15 @@ func confine(ctx context.Context, conn *sql.Conn, dir string) error {
 			return err
 		}
 	}
-	return conn.Raw(func(c any) error { return c.(sqlite.AuthorizerRegisterer).RegisterAuthorizer(allowed) })
+	return conn.Raw(func(c any) error {
+		return c.(sqlite.AuthorizerRegisterer).RegisterAuthorizer(func(action sqlite.AuthorizerActionCode, arg1, arg2, database, through string) sqlite.AuthorizerReturnCode {
+			return allowed(action, arg1, arg2, database, through, inner)
+		})
+	})
 }
 
-// behind is which tables the views are made of. A view's name alone would not do: a query may give its own subquery the
-// same one.
+// behind is which tables the views are made of. They are read through inner views, whose names nobody can guess: through what a
+// column is read is known by its name alone, and a query may call a part of its own by the name of a view.
 var behind = map[string][]string{
 	"log":     {"events", "balances", "state"},
 	"reports": {"requests", "attempts", "entries", "usage_daily"},
@@ -118,7 +141,7 @@ var behind = map[string][]string{
 var jsonTables = []string{"json_each", "json_tree"}
 
 // allowed is the authorizer: reading, of the views, and of the tables behind them through a view.
-func allowed(action sqlite.AuthorizerActionCode, arg1, arg2, database, through string) sqlite.AuthorizerReturnCode {
+func allowed(action sqlite.AuthorizerActionCode, arg1, arg2, database, through, inner string) sqlite.AuthorizerReturnCode {
 	switch action {
 	case sqlite.AuthSelect, sqlite.AuthRecursive:
 		return sqlite.AuthorizerOK
@@ -128,8 +151,8 @@ func allowed(action sqlite.AuthorizerActionCode, arg1, arg2, database, through s
 		}
 		return sqlite.AuthorizerOK
 	case sqlite.AuthRead:
-		_, view := views[arg1]
-		_, via := views[through]
+		_, view := views[strings.TrimPrefix(arg1, inner)]
+		via := strings.HasPrefix(through, inner)
 		// count(*) reads a table's rows but no column of it, and is presented without the view that it is in.
 		if database == "temp" && view || slices.Contains(behind[database], arg1) && (via || arg2 == "") ||
 			database == "main" && slices.Contains(jsonTables, arg1) {
@@ -139,11 +162,17 @@ func allowed(action sqlite.AuthorizerActionCode, arg1, arg2, database, through s
 	return sqlite.AuthorizerDeny
 }
 
-// explained says what a refused query may do.
+// explained says what a refused query may do, and tells faults of the query from those of the files.
 func explained(err error) error {
 	var e *sqlite.Error
-	if errors.As(err, &e) && e.Code() == sqlite3.SQLITE_AUTH {
-		return fmt.Errorf("%w: a query may SELECT from events, requests, attempts, entries, balances, lots and usage_daily, and nothing else", err)
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_AUTH:
+		return &QueryError{fmt.Errorf("%w: a query may SELECT from events, requests, attempts, entries, balances, lots and usage_daily, and nothing else", err)}
+	case sqlite3.SQLITE_ERROR, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_MISUSE:
+		return &QueryError{err}
 	}
 	return err
 }
@@ -151,8 +180,9 @@ func explained(err error) error {
 // All gives the rows: integers, floats, strings, byte slices and nil. An error is the last thing it gives.
 func (r *Rows) All() iter.Seq2[[]any, error] {
 	return func(yield func([]any, error) bool) {
+		bytes := int64(0)
 		for n := 0; r.rows.Next(); n++ {
-			if r.limit > 0 && n == r.limit {
+			if r.limits.Rows > 0 && n == r.limits.Rows {
 				yield(nil, ErrTooManyRows)
 				return
 			}
@@ -164,6 +194,13 @@ func (r *Rows) All() iter.Seq2[[]any, error] {
 				yield(nil, err)
 				return
 			}
+			for _, v := range row {
+				bytes += sizeOf(v)
+			}
+			if r.limits.Bytes > 0 && bytes > r.limits.Bytes {
+				yield(nil, ErrTooManyBytes)
+				return
+			}
 			if !yield(row, nil) {
 				return
 			}
@@ -172,6 +209,17 @@ func (r *Rows) All() iter.Seq2[[]any, error] {
 			yield(nil, explained(err))
 		}
 	}
+}
+
+// sizeOf is what a value takes of the memory of who keeps it, roughly.
+func sizeOf(v any) int64 {
+	switch v := v.(type) {
+	case string:
+		return 16 + int64(len(v))
+	case []byte:
+		return 16 + int64(len(v))
+	}
+	return 16
 }
 
 // Close ends the query and closes the files.

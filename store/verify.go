@@ -60,7 +60,7 @@ func (d Difference) String() string {
 
 // VerifyOptions says what to verify beside the log itself.
 type VerifyOptions struct {
-	Head     *SavedHead // an earlier head of this log, kept elsewhere: only it can tell of a tail that was cut off
+	Head *SavedHead // an earlier head of this log, kept elsewhere: only it can tell of a tail that was cut off
 	// Copy is a log that may have been copied a while ago, or ended on purpose: what was signed of events past its end says nothing of it.
 	Copy     bool
 	Progress func(done, total uint64)

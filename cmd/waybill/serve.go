@@ -249,7 +249,7 @@ func (n *node) newServer(ctx context.Context, o nodeOptions) (*wbhttp.Server, er
 	}
 	n.checker = router.NewChecker(d, n.log)
 	return wbhttp.New(wbhttp.Options{
-		Books: n.store, Log: n.store, Names: names{n.store}, Reports: reports{n.reports}, Vault: secrets, Custody: custody{n}, Notary: notary{n.notary}, Dispatcher: d,
+		Books: n.store, Log: n.store, Names: names{n.store}, Reports: reports{n.reports}, Tables: tables{n.conf.data}, Vault: secrets, Custody: custody{n}, Notary: notary{n.notary}, Dispatcher: d,
 		Inbounds: dialects.Inbounds, Providers: slices.Sorted(maps.Keys(providers)),
 		OperatorHash: string(hash), Now: n.world.now, NewID: n.newID, Logger: n.log, Ready: n.ready, Replicas: n.replicas(), Stop: cancel, Version: version(),
 	})
