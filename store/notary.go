@@ -223,7 +223,7 @@ func (n *Notary) sign(ctx context.Context, position uint64) error {
 	var err error
 	if c.Hash, err = n.s.extension(ctx, n.base, position); err != nil {
 		if e, ok := errors.AsType[*forked](err); ok {
-			n.broken = fmt.Errorf("no checkpoint is signed any more: %w", e)
+			n.broken = unavailable("no checkpoint is signed any more, and no call admitted: %s", e)
 			return n.broken
 		}
 		return err

@@ -162,7 +162,7 @@ func TestReadmeConfiguration(t *testing.T) {
 	want := defaults()
 	want.masterKeyFile = "data.key"
 	if got.listen != want.listen || got.data != want.data || got.masterKeyFile != want.masterKeyFile || got.drainTimeout != want.drainTimeout ||
-		got.recovery != want.recovery || got.litestream != want.litestream || got.drillInterval != want.drillInterval || got.timeouts != want.timeouts {
+		got.recovery != want.recovery || got.litestream != want.litestream || got.drillInterval != want.drillInterval || got.signInterval != want.signInterval || got.timeouts != want.timeouts {
 		t.Errorf("the README says %+v, and the defaults are %+v", got, want)
 	}
 	for _, s := range settings() {
