@@ -74,7 +74,7 @@ func (s *secrecy) ids() []string {
 var bodies = map[string]string{
 	"POST /v1/chat/completions": `{"model":"openai/gpt-6-luna","messages":[{"role":"user","content":"hi"}],"user":"VICTIM","waybill":{"credential":"byok/VICTIM","metadata":{"team":"VICTIM"}}}`,
 	"POST /v1/responses":        `{"model":"openai/gpt-6-luna","input":"hi"}`, "POST /v1/responses/input_tokens": `{"model":"openai/gpt-6-luna","input":"hi"}`,
-	"POST /v1/embeddings": `{"model":"openai/text-embedding-4-small","input":"hi"}`,
+	"POST /v1/embeddings": `{"model":"openai/text-embedding-3-small","input":"hi"}`,
 	"POST /v1/messages":   `{"model":"VICTIM","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}`, "POST /v1/messages/count_tokens": `{"model":"anthropic/claude-haiku-5-5","messages":[{"role":"user","content":"hi"}]}`,
 	"POST /v1beta/":     `{"contents":[{"parts":[{"text":"hi"}]}],"content":{"parts":[{"text":"hi"}]},"requests":[]}`,
 	"POST /api/v1/orgs": `{"name":"VICTIM","plan":"teams"}`, "PUT /api/v1/orgs/{org}/plan": `{"plan":"free"}`,

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
+	"strings"
 	"time"
 
 	"waybill/ledger"
@@ -104,7 +106,7 @@ func (s *Server) infer(d door, c *call, w http.ResponseWriter) {
 		refuse(*router.FailureOf(err))
 		return
 	}
-	d.Body, d.Header, d.Model = body, c.r.Header, c.vars["model"]
+	d.Body, d.Header, d.Model = body, endToEnd(c.r.Header), c.vars["model"]
 	q, err := in.Decode(d.Incoming)
 	if err != nil {
 		refuse(*router.FailureOf(err))
@@ -128,6 +130,21 @@ func (s *Server) infer(d door, c *call, w http.ResponseWriter) {
 		m.capped(*f)
 		refuse(*f)
 	}
+}
+
+// endToEnd is a call's headers without those that it says are for this connection alone: none of them goes upstream.
+func endToEnd(h http.Header) http.Header {
+	said := h["Connection"]
+	if len(said) == 0 {
+		return h
+	}
+	h = maps.Clone(h)
+	for _, list := range said {
+		for name := range strings.SplitSeq(list, ",") {
+			h.Del(strings.TrimSpace(name))
+		}
+	}
+	return h
 }
 
 // authenticate finds the key of an inference call.

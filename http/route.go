@@ -238,9 +238,12 @@ func readJSON(body []byte, in any) error {
 	d.DisallowUnknownFields()
 	err := d.Decode(in)
 	switch {
-	case err == nil && d.More():
+	case err == nil && len(bytes.TrimSpace(body[d.InputOffset():])) > 0:
 		return invalid("body", "goes on after its end")
 	case err == nil:
+		if name, is := repeated(body); is {
+			return invalid(name, "is given twice")
+		}
 		return nil
 	}
 	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && t.Field != "" {

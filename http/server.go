@@ -95,6 +95,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v := &visit{ResponseWriter: w, id: requestPrefix + s.o.NewID(), route: "none", patient: s.o.Limits.WriteTimeout}
 	began := time.Now()
 	protect(w.Header(), r)
+	if r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 {
+		// A proxy in front that took the body's end to be elsewhere has no second call to smuggle on this connection.
+		w.Header().Set("Connection", "close")
+	}
 	if r.ContentLength != 0 {
 		// Whether or not anybody reads the body: the server itself waits for the rest of one before it answers. It lifts
 		// the deadline when it has the whole body, and reads on to see the caller leave.

@@ -29,7 +29,9 @@ func newClient(dial func(ctx context.Context, network, addr string) (net.Conn, e
 			MaxIdleConnsPerHost: 1024,
 			IdleConnTimeout:     90 * time.Second,
 			DisableCompression:  true,
-			ForceAttemptHTTP2:   true,
+			// No provider comes near it, and some of an answer's headers go on to the caller.
+			MaxResponseHeaderBytes: 64 << 10,
+			ForceAttemptHTTP2:      true,
 			// A connection that died without a word is found out before many streams wait on it.
 			HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
 		},

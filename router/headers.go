@@ -2,6 +2,7 @@ package router
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"waybill/ledger"
@@ -15,7 +16,11 @@ func (a *attempt) passed() http.Header {
 		return nil
 	}
 	out := http.Header{}
+	hop := strings.Join(a.reply.Header()["Connection"], ",") // names what is for the upstream's connection alone
 	for name, values := range a.reply.Header() {
+		if hop != "" && slices.ContainsFunc(strings.Split(hop, ","), func(s string) bool { return strings.EqualFold(strings.TrimSpace(s), name) }) {
+			continue
+		}
 		own := strings.HasPrefix(name, "Anthropic-") || strings.HasPrefix(name, "Openai-") || strings.HasPrefix(name, "X-Ratelimit-")
 		if name == "Request-Id" || name == "X-Request-Id" || own && a.on.Credential.Kind() == ledger.BYOK {
 			out[name] = values
