@@ -230,7 +230,7 @@ const (
 // defaults is the configuration of a node of which nothing is said.
 func defaults() config {
 	return config{
-		listen: "127.0.0.1:8080", data: "data", drainTimeout: 30 * time.Second, recovery: ledger.RuleVoid, drillInterval: 24 * time.Hour,
+		listen: "127.0.0.1:8080", data: "data", drainTimeout: 30 * time.Second, recovery: ledger.RuleVoid, signInterval: time.Minute, drillInterval: 24 * time.Hour,
 		timeouts:  timeouts{connect: 5 * time.Second, firstByte: time.Minute, idle: time.Minute, total: 10 * time.Minute, abandoned: 30 * time.Second},
 		upstreams: map[string]router.Provider{}, baseURL: map[string]string{}, platform: map[string]secret.Text{},
 	}

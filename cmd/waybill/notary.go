@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -15,9 +14,6 @@ import (
 
 // heldWithin is how long a checkpoint that somebody asks for waits until the replica holds what the log has.
 const heldWithin = 5 * time.Second
-
-// signedEvery is how often a log that grows is signed, unless the configuration says otherwise.
-const signedEvery = time.Minute
 
 // openNotary lets the log be signed, and refuses one that is not the log that was signed.
 func (n *node) openNotary(ctx context.Context, o nodeOptions) (err error) {
@@ -42,7 +38,7 @@ func (n *node) openNotary(ctx context.Context, o nodeOptions) (err error) {
 
 // sign signs the log once in a while, when it has grown. If it must not any more, it stops.
 func (n *node) sign(ctx context.Context) {
-	every := time.NewTicker(cmp.Or(n.conf.signInterval, signedEvery))
+	every := time.NewTicker(n.conf.signInterval)
 	defer every.Stop()
 	for {
 		select {
