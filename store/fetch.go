@@ -23,10 +23,12 @@ type unreachable struct{ error }
 func (u unreachable) Unwrap() error { return u.error }
 
 // fetchTries is how often a replica is asked for what it holds. Where a node writes there meanwhile, a listing of its files
-// is no snapshot: it may show a gap. What has been read and is not sound is read once more only.
+// is no snapshot: it may show a gap. One that takes its time to say that it cannot be reached has tried by itself. What has been read and is
+// not sound is read once more only.
 const (
-	fetchTries = 6
-	readTries  = 2
+	fetchTries    = 6
+	fetchPatience = 5 * time.Second
+	readTries     = 2
 )
 
 // fetch makes a database from its replica, as the latest state of it, in a folder where it is not yet there. It checks that the
@@ -45,15 +47,16 @@ func fetch(ctx context.Context, f ReplicatedFile, dir string, log *slog.Logger) 
 
 func fetchFrom(ctx context.Context, db *litestream.DB, client litestream.ReplicaClient, pause time.Duration) error {
 	r := litestream.NewReplicaWithClient(db, client)
+	began := time.Now()
 	for asked, read := 1, 1; ; pause *= 2 {
 		err := fetchOnce(ctx, db, r)
 		if err == nil || errors.Is(err, ErrNoCopy) || ctx.Err() != nil {
 			return err
 		}
-		if _, ok := errors.AsType[unreachable](err); ok {
-			asked++
-		} else {
+		if _, ok := errors.AsType[unreachable](err); !ok {
 			read++
+		} else if asked++; time.Since(began) > fetchPatience {
+			return err
 		}
 		if asked > fetchTries || read > readTries {
 			return err
