@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"reflect"
+	"time"
 
 	"waybill/ledger"
 )
@@ -16,15 +17,26 @@ type health struct {
 	At          Time            `json:"at"`       // of that event
 	Database    string          `json:"database"` // ok, or what is wrong
 	Open        int             `json:"open"`     // inference calls
+	Replica     *lagHealth      `json:"replica,omitempty"`
 	Replication []replicaHealth `json:"replication,omitempty"`
 }
 
+// lagHealth is how far behind the replicas are, from the log's own head.
+type lagHealth struct {
+	Position uint64 `json:"position"` // that they are known to have reached
+	At       Time   `json:"at"`       // when that was the head
+	Events   uint64 `json:"lag_events"`
+	Seconds  int64  `json:"lag_seconds"`   // no event that they lack is older
+	Overdue  Time   `json:"stalled_since"` // when a round succeeded last, if that is too long ago
+}
+
 type replicaHealth struct {
-	File     string `json:"file,omitempty"`    // for the operator
-	Replica  string `json:"replica,omitempty"` // likewise
-	InSync   bool   `json:"in_sync"`
-	SyncedAt Time   `json:"synced_at"`       // what was committed before is there
-	Error    string `json:"error,omitempty"` // likewise
+	File      string `json:"file,omitempty"`    // for the operator
+	Replica   string `json:"replica,omitempty"` // likewise
+	InSync    bool   `json:"in_sync"`
+	SyncedAt  Time   `json:"synced_at"`       // what was committed before is there
+	Inspected Time   `json:"inspected_at"`    // when it was looked at last, and was whole
+	Error     string `json:"error,omitempty"` // for the operator
 }
 
 func healthRoutes() []route {
@@ -51,7 +63,7 @@ func (s *Server) health(c *call) (h health, ok bool) {
 		h.Database, ok = "does not answer", false
 	}
 	if s.o.Replicas != nil {
-		h.Replication = s.replication(c)
+		s.replication(c, &h)
 	}
 	if !ok {
 		h.Status = "failing"
@@ -60,25 +72,33 @@ func (s *Server) health(c *call) (h health, ok bool) {
 }
 
 // replication tells everybody how far the replicas are, and the operator where they are and what fails.
-func (s *Server) replication(c *call) (all []replicaHealth) {
-	replicas, err := s.o.Replicas(c)
-	if err != nil {
-		replicas = []Replica{{Err: err}}
+func (s *Server) replication(c *call, h *health) {
+	all := s.o.Replicas()
+	h.Replica = &lagHealth{Position: all.Position, At: timeOf(all.At), Events: all.Behind, Seconds: int64((all.Lag + time.Second - 1) / time.Second), Overdue: timeOf(all.Overdue)}
+	if !all.Overdue.IsZero() {
+		h.Status = "replication stalled"
 	}
-	for _, r := range replicas {
-		h := replicaHealth{InSync: r.InSync, SyncedAt: Time(ledger.InstantOf(r.SyncedAt))}
+	for _, r := range all.Replicas {
+		row := replicaHealth{InSync: r.InSync, SyncedAt: timeOf(r.SyncedAt), Inspected: timeOf(r.Inspected)}
 		if c.operator {
-			h.File, h.Replica = r.Path, r.Replica
+			row.File, row.Replica = r.Path, r.Replica
 			if r.Err != nil {
-				h.Error = r.Err.Error()
+				row.Error = r.Err.Error()
 			}
 		}
-		all = append(all, h)
+		h.Replication = append(h.Replication, row)
 	}
-	return all
 }
 
-// healthz tells of a replica that lags, but is not unwell for it: to restart the node would not help.
+// timeOf is a time of the node's own clock; zero stays none.
+func timeOf(t time.Time) Time {
+	if t.IsZero() {
+		return 0
+	}
+	return Time(ledger.InstantOf(t))
+}
+
+// healthz tells of replication that lags or has stalled, but answers 200 then: to restart the node would not help.
 func (s *Server) healthz(c *call, w http.ResponseWriter) {
 	h, ok := s.health(c)
 	writeJSON(w, statusOf(ok), h)

@@ -48,8 +48,36 @@ func newMetrics(s *Server) *metrics {
 			s.o.Books.View(func(st *ledger.State) { n = float64(len(st.Holds())) })
 			return n
 		}))
+	if read := s.o.Replicas; read != nil {
+		r.MustRegister(
+			gauge("waybill_replica_position", "Position in the log that every replica is known to have reached.", func() float64 { return float64(read().Position) }),
+			gauge("waybill_replica_lag_events", "Events of the log that the replicas are not known to have.", func() float64 { return float64(read().Behind) }),
+			gauge("waybill_replica_lag_seconds", "No event that the replicas lack is older; 0: they have all.", func() float64 { return read().Lag.Seconds() }),
+			gauge("waybill_replica_stalled", "1 if no round of replication has succeeded for too long.", func() float64 {
+				if read().Overdue.IsZero() {
+					return 0
+				}
+				return 1
+			}),
+			gauge("waybill_replica_inspected_timestamp_seconds", "When each replica had been looked at and was whole; 0: not since the start.", func() float64 {
+				return oldest(read().Replicas)
+			}),
+			prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "waybill_replica_failures_total", Help: "Rounds of replication that failed."},
+				func() float64 { return float64(read().Failures) }))
+	}
 	m.handler = promhttp.HandlerFor(r, promhttp.HandlerOpts{Registry: r})
 	return m
+}
+
+// oldest is when the replica was looked at that was looked at longest ago.
+func oldest(all []Replica) float64 {
+	var at time.Time
+	for i, r := range all {
+		if i == 0 || r.Inspected.Before(at) {
+			at = r.Inspected
+		}
+	}
+	return float64(timeOf(at)) / 1e9
 }
 
 // served counts a call that has ended.

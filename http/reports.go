@@ -71,11 +71,23 @@ type UsageRow struct {
 	Skipped, Overage      ledger.Nano
 }
 
+// Replication is how far the copies of the node's files are.
+type Replication struct {
+	Position uint64        // in the log, that all of them are known to have reached
+	At       time.Time     // when that was the head; zero: not since the start
+	Behind   uint64        // events that they are not known to have
+	Lag      time.Duration // bounds the age of those
+	Failures uint64        // rounds that failed since the start
+	Overdue  time.Time     // when a round succeeded last, if that is too long ago; zero: all is well
+	Replicas []Replica
+}
+
 // Replica is how far the copy of one file is.
 type Replica struct {
-	Path     string
-	Replica  string
-	InSync   bool
-	SyncedAt time.Time // everything that was committed before is there
-	Err      error     // of the last attempt
+	Path      string
+	Replica   string
+	InSync    bool
+	SyncedAt  time.Time // everything that was committed before is there
+	Inspected time.Time // when what it holds was looked at last
+	Err       error     // of the last round
 }

@@ -22,20 +22,40 @@ var errNotAttached = errors.New("its replica has not been reached since the star
 func (d *replicated) attached() bool { return d.db.PageSize() != 0 }
 
 // start has Litestream open the database now, while nobody else has: should that fail, it closes the handle that it has
-// made, and with it every lock of this process on the file.
+// made, and with it every lock of this process on the file. A replica that is another's is an error.
 func (d *replicated) start(ctx context.Context) error {
-	if err := d.store.Open(ctx); err != nil {
+	within, cancel := context.WithTimeout(ctx, reachReplica)
+	defer cancel()
+	err := d.join(within)
+	if _, ok := errors.AsType[*Divergence](err); ok {
 		return err
 	}
-	if d.reach(ctx) != nil {
+	if err := d.db.Open(); err != nil {
+		return err
+	}
+	if err != nil {
 		return nil // the first round says so, and the rounds go on trying
 	}
 	return d.db.Sync(ctx)
 }
 
-// reach asks the replica a question. Litestream asks the same one while it opens a database, too late to fail safely.
-func (d *replicated) reach(ctx context.Context) error {
-	_, err := d.db.Replica.MaxLTXFileInfo(ctx, 0)
+// keepHouse has Litestream merge and delete files in the replica from now on: once that is known, and has the newest transaction, by
+// which it is recognised.
+func (d *replicated) keepHouse(ctx context.Context) error {
+	if d.way.whole.Swap(true) {
+		return nil
+	}
+	return d.store.Open(ctx)
+}
+
+// reachReplica is how long a start waits for the replica.
+const reachReplica = 10 * time.Second
+
+// join asks the replica what it has, and whether that is this folder's. Litestream asks it while it opens a database, too late to
+// fail safely, and takes for its own whatever it finds.
+func (d *replicated) join(ctx context.Context) error {
+	h, err := d.compare(ctx)
+	d.held = uint64(h.top)
 	return err
 }
 

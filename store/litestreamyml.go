@@ -1,7 +1,7 @@
 package store
 
 import (
-	"context"
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/benbjohnson/litestream"
-	"github.com/benbjohnson/litestream/file"
 	"github.com/goccy/go-yaml/ast"
 )
 
@@ -23,15 +22,18 @@ type ReplicaConfig struct {
 	Levels      []time.Duration // how often each level above the first is compacted
 	L0Retention time.Duration   // how long single transactions are kept once they are compacted
 	Log         *slog.Logger    // nil: slog.Default; only warnings and errors are logged
+
+	patience time.Duration // 0: the constant of that name
 }
 
 // ReplicatedFile is one database and its replica.
 type ReplicatedFile struct {
 	Path         string        // absolute
-	Replica      string        // folder, absolute
+	Replica      string        // folder, absolute; or what its bucket is called
 	SyncInterval time.Duration // longest wait before a change goes to the replica
 	Snapshot     time.Duration // interval of full copies
 	Retention    time.Duration // how long a full copy is kept
+	Bucket       *Bucket       // nil: the replica is a folder
 }
 
 // What a file that is silent means. Retention is longer than the litestream command's day, since a replica that forgets
@@ -62,7 +64,7 @@ func ReadReplicaConfig(path string) (*ReplicaConfig, error) {
 type snapshots struct{ interval, retention time.Duration }
 
 func parseReplicaConfig(name string, text []byte) (*ReplicaConfig, error) {
-	y, err := parseYAML(name, text)
+	y, err := parseYAML(name, expand(text, os.LookupEnv))
 	if err != nil {
 		return nil, err
 	}
@@ -114,18 +116,8 @@ func (f *ReplicatedFile) keep(own, all snapshots) {
 	if filepath.Base(f.Path) == vaultFile {
 		interval, retention = defaultVaultSnapshot, defaultVaultRetention
 	}
-	f.Snapshot = first(own.interval, all.interval, interval)
-	f.Retention = first(own.retention, all.retention, retention)
-}
-
-func first(own, all, otherwise time.Duration) time.Duration {
-	if own != 0 {
-		return own
-	}
-	if all != 0 {
-		return all
-	}
-	return otherwise
+	f.Snapshot = cmp.Or(own.interval, all.interval, interval)
+	f.Retention = cmp.Or(own.retention, all.retention, retention)
 }
 
 // distinct holds two databases apart: in one folder their files would overwrite each other.
@@ -162,7 +154,13 @@ func (y *yamlFile) snapshots(n ast.Node, s *snapshots) error {
 func (y *yamlFile) database(n ast.Node) (db ReplicatedFile, own snapshots, err error) {
 	replica := false
 	err = y.mapping("a database", n, map[string]field{
-		"path":     func(n ast.Node) (err error) { db.Path, err = y.path("path", n); return err },
+		"path": func(n ast.Node) error {
+			s, err := y.text("path", n)
+			if err == nil {
+				db.Path, err = y.path("path", n, s)
+			}
+			return err
+		},
 		"snapshot": func(n ast.Node) error { return y.snapshots(n, &own) },
 		"replica":  func(n ast.Node) error { replica = true; return y.replica(n, &db) },
 	})
@@ -175,41 +173,88 @@ func (y *yamlFile) database(n ast.Node) (db ReplicatedFile, own snapshots, err e
 	return db, own, err
 }
 
+// replica reads where a database is copied to: a folder, or a bucket.
 func (y *yamlFile) replica(n ast.Node, db *ReplicatedFile) error {
 	db.SyncInterval = defaultSync
-	var path, address string
+	var kind, path, address string
+	var b Bucket
+	at := map[string]ast.Node{}
+	text := func(key string, to *string) field {
+		return func(n ast.Node) (err error) {
+			at[key] = n
+			*to, err = y.text(key, n)
+			return err
+		}
+	}
 	err := y.mapping("a replica", n, map[string]field{
-		"type": func(n ast.Node) error {
-			s, err := y.text("type", n)
-			if err == nil && s != "file" {
-				err = y.errorf(n, "replicas of type %s are not built in: this waybill replicates to a folder, type file", s)
-			}
+		"type":          text("type", &kind),
+		"path":          text("path", &path),
+		"url":           text("url", &address),
+		"bucket":        text("bucket", &b.Name),
+		"region":        text("region", &b.Region),
+		"endpoint":      text("endpoint", &b.Endpoint),
+		"access-key-id": text("access-key-id", &b.AccessKeyID),
+		"secret-access-key": func(n ast.Node) error {
+			at["secret-access-key"] = n
+			s, err := y.text("secret-access-key", n)
+			b.SecretAccessKey = NewSecret(s)
 			return err
 		},
-		"path":          func(n ast.Node) (err error) { path, err = y.path("path", n); return err },
-		"url":           func(n ast.Node) (err error) { address, err = y.folder(n); return err },
+		"force-path-style": func(n ast.Node) (err error) {
+			at["force-path-style"] = n
+			b.PathStyle, err = y.boolean("force-path-style", n)
+			return err
+		},
 		"sync-interval": func(n ast.Node) (err error) { db.SyncInterval, err = y.duration("sync-interval", n); return err },
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case (path == "") == (address == ""):
-		return y.errorf(n, "a replica has either a path or a url")
 	}
-	db.Replica = path + address
-	return nil
+	scheme := ""
+	if address != "" {
+		if path != "" || b.Name != "" {
+			return y.errorf(n, "a replica has either a url, or a path and what else it takes")
+		}
+		if scheme, err = y.address(at["url"], address, &path, &b); err != nil {
+			return err
+		}
+		if kind != "" && kind != scheme {
+			return y.errorf(at["type"], "the type is %s, and the url is one of %s", kind, scheme)
+		}
+		kind = scheme
+	}
+	switch kind {
+	case "", "file":
+		for _, key := range []string{"bucket", "region", "endpoint", "access-key-id", "secret-access-key", "force-path-style"} {
+			if n := at[key]; n != nil {
+				return y.errorf(n, "%s is for a replica of type s3, and this one is a folder", key)
+			}
+		}
+		if path == "" {
+			return y.errorf(n, "a replica has either a path or a url")
+		}
+		db.Replica, err = y.path("path", cmp.Or(at["path"], at["url"]), path)
+		return err
+	case "s3":
+		b.Path = path
+		if at["force-path-style"] == nil {
+			b.PathStyle = b.Endpoint != "" // only Amazon has the bucket in the host
+		}
+		if err := b.check(); err != nil {
+			return y.errorf(cmp.Or(at["url"], n), "%w", err)
+		}
+		db.Bucket, db.Replica = &b, b.String()
+		return nil
+	}
+	return y.errorf(at["type"], "replicas of type %s are not built in: this waybill replicates to a folder, type file, and to S3, type s3", kind)
 }
 
 // path makes a path absolute, as the litestream command does.
-func (y *yamlFile) path(key string, n ast.Node) (string, error) {
-	s, err := y.text(key, n)
-	if err != nil {
-		return "", err
-	}
+func (y *yamlFile) path(key string, n ast.Node, s string) (string, error) {
 	if s == "~" || strings.HasPrefix(s, "~/") {
 		return "", y.errorf(n, "%s begins with ~, which waybill does not expand: write the path out", key)
 	}
-	if strings.HasPrefix(s, "sqlite:") || strings.HasPrefix(s, "sqlite3:") {
+	if strings.HasPrefix(s, "sqlite:") || strings.HasPrefix(s, "sqlite3:") || litestream.IsURL(s) {
 		return "", y.errorf(n, "%s is a URL: write a path", key)
 	}
 	abs, err := filepath.Abs(s)
@@ -219,28 +264,28 @@ func (y *yamlFile) path(key string, n ast.Node) (string, error) {
 	return abs, nil
 }
 
-// folder is the path of a file URL.
-func (y *yamlFile) folder(n ast.Node) (string, error) {
-	s, err := y.text("url", n)
-	if err != nil {
-		return "", err
-	}
-	u, err := url.Parse(s)
+// address takes a URL apart: of a folder, or of a bucket.
+func (y *yamlFile) address(n ast.Node, address string, path *string, b *Bucket) (scheme string, err error) {
+	u, err := url.Parse(address)
 	if err != nil {
 		return "", y.errorf(n, "url: %w", errors.Unwrap(err)) // without the URL, which may hold a password
 	}
 	switch {
 	case u.Scheme == "":
 		return "", y.errorf(n, "url has no scheme: write file:///folder, or path: folder")
-	case u.Scheme != "file":
-		return "", y.errorf(n, "replicas at %s:// are not built in: this waybill replicates to a folder, file://", u.Scheme)
-	case u.Host != "" || !filepath.IsAbs(u.Path):
+	case u.Scheme != "file" && u.Scheme != "s3":
+		return "", y.errorf(n, "replicas at %s:// are not built in: this waybill replicates to a folder, file://, and to S3, s3://", u.Scheme)
+	case u.RawQuery != "" || u.User != nil || u.Fragment != "":
+		return "", y.errorf(n, "the url has more than a path: write endpoint, region and the keys on lines of their own")
+	case u.Scheme == "file" && (u.Host != "" || !filepath.IsAbs(u.Path)):
 		return "", y.errorf(n, "a file URL has three slashes and an absolute path: file:///folder")
+	case u.Scheme == "file":
+		*path = filepath.Clean(u.Path)
+	default:
+		*path = litestream.CleanReplicaURLPath(u.Path)
+		if err := b.host(u.Host); err != nil {
+			return "", y.errorf(n, "%w", err)
+		}
 	}
-	return filepath.Clean(u.Path), nil
-}
-
-// client reaches the replica.
-func (f ReplicatedFile) client(context.Context) (litestream.ReplicaClient, error) {
-	return file.NewReplicaClient(f.Replica), nil
+	return u.Scheme, nil
 }

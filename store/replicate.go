@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,6 @@ import (
 	"time"
 
 	"github.com/benbjohnson/litestream"
-	"github.com/benbjohnson/litestream/file"
 )
 
 // Replication copies the databases of a node to their replicas, with Litestream inside the process.
@@ -31,15 +31,25 @@ type Replication struct {
 	done   chan struct{} // the goroutine has ended
 	ended  chan struct{} // so has Close: no round follows
 
+	log      *slog.Logger
+	patience time.Duration // see overdue
+	watched  chan struct{} // the watch has ended
+
 	mu        sync.Mutex
 	closed    bool
-	begun     uint64        // number of the last round that began
-	succeeded uint64        // and of the last that reached every replica
-	news      chan struct{} // closed and made anew after each round
-	at        time.Time     // when the round that succeeded last began
-	head      func() uint64 // of the log; nil: it is not open yet
-	position  uint64        // head as it was when the round that succeeded last began
-	failure   error         // of the last round; nil: it succeeded
+	begun     uint64                  // number of the last round that began
+	succeeded uint64                  // and of the last that reached every replica
+	news      chan struct{}           // closed and made anew after each round
+	at        time.Time               // when the round that succeeded last began
+	head      func() uint64           // of the log; nil: it is not open yet
+	position  uint64                  // head as it was when the round that succeeded last began
+	failure   error                   // of the last round; nil: it succeeded
+	failures  uint64                  // rounds that failed
+	well      time.Time               // when a round succeeded last, or the start
+	running   time.Time               // when the round began that is under way; zero: none is
+	abandon   context.CancelCauseFunc // ends that one
+	busy      *replicated             // with which it is
+	status    []ReplicaStatus
 }
 
 // replicated is one database with a Litestream store of its own, since retention belongs to a store.
@@ -47,10 +57,12 @@ type replicated struct {
 	ReplicatedFile
 	db    *litestream.DB
 	store *litestream.Store
+	way   *conduit
 
 	seen      uint64    // transaction id after the last round
 	moved     time.Time // when it last changed
-	inspected time.Time // when the replica was last found whole
+	held      uint64    // last transaction that the replica was found to have
+	inspected time.Time // when it was looked at, and was whole
 }
 
 const (
@@ -76,24 +88,31 @@ func Replicate(ctx context.Context, c *ReplicaConfig, files ...string) (*Replica
 	if c.Log != nil {
 		log = c.Log
 	}
+	own := log
 	log = slog.New(quiet{log.Handler()})
 	r := &Replication{interval: c.Databases[0].SyncInterval, wanted: make(chan struct{}, 1), stop: make(chan struct{}),
-		done: make(chan struct{}), ended: make(chan struct{}), news: make(chan struct{})}
+		done: make(chan struct{}), ended: make(chan struct{}), news: make(chan struct{}), watched: make(chan struct{}),
+		log: own, patience: cmp.Or(c.patience, patience), well: time.Now()}
 	r.run, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	levels := litestream.CompactionLevels{{Level: 0}}
 	for i, d := range c.Levels {
 		levels = append(levels, &litestream.CompactionLevel{Level: i + 1, Interval: d})
 	}
 	for _, f := range c.Databases {
-		d := newReplicated(f, levels, c.L0Retention, log)
-		r.dbs = append(r.dbs, d)
-		if err := d.start(ctx); err != nil {
+		d, err := newReplicated(f, levels, c.L0Retention, log)
+		if err == nil {
+			r.dbs = append(r.dbs, d)
+			err = d.start(ctx)
+		}
+		if err != nil {
 			r.cancel()
 			return nil, errors.Join(fmt.Errorf("replicating %s: %w", f.Path, err), r.closeStores(ctx))
 		}
 		r.interval = min(r.interval, f.SyncInterval)
 	}
+	r.tell()
 	go r.rounds()
+	go r.watch()
 	return r, nil
 }
 
@@ -122,12 +141,17 @@ func (c *ReplicaConfig) names(files []string) error {
 	return nil
 }
 
-func newReplicated(f ReplicatedFile, levels litestream.CompactionLevels, l0 time.Duration, log *slog.Logger) *replicated {
+func newReplicated(f ReplicatedFile, levels litestream.CompactionLevels, l0 time.Duration, log *slog.Logger) (*replicated, error) {
 	db := litestream.NewDB(f.Path)
-	client := file.NewReplicaClient(f.Replica)
-	db.Replica = litestream.NewReplicaWithClient(db, client)
-	client.Replica = db.Replica // so that the replica's files have the owner and mode of the database
-	db.MonitorInterval = 0      // see Replication: rounds, not monitors
+	db.Replica = litestream.NewReplica(db)
+	client, err := f.reach(db.Replica)
+	if err != nil {
+		return nil, err
+	}
+	client.SetLogger(log)
+	way := &conduit{ReplicaClient: client, file: f}
+	db.Replica.Client = way
+	db.MonitorInterval = 0 // see Replication: rounds, not monitors
 	db.Replica.MonitorEnabled = false
 	s := litestream.NewStore([]*litestream.DB{db}, levels)
 	s.Logger = log
@@ -136,7 +160,9 @@ func newReplicated(f ReplicatedFile, levels litestream.CompactionLevels, l0 time
 	s.L0RetentionCheckInterval = min(s.L0RetentionCheckInterval, l0)
 	s.SetShutdownSyncTimeout(0) // Close has made its own round
 	db.SetLogger(log.With(litestream.LogKeyDB, filepath.Base(f.Path)))
-	return &replicated{ReplicatedFile: f, db: db, store: s, moved: time.Now()}
+	d := &replicated{ReplicatedFile: f, db: db, store: s, way: way, moved: time.Now()}
+	way.compare = func(ctx context.Context) error { _, err := d.compare(ctx); return err }
+	return d, nil
 }
 
 // quiet passes on warnings and errors: Litestream tells of every compaction, at level info.
@@ -159,6 +185,7 @@ func (r *Replication) Close(ctx context.Context) error {
 	r.closed = true
 	r.mu.Unlock()
 	close(r.stop)
+	<-r.watched
 	defer close(r.ended)
 	unhang := context.AfterFunc(ctx, r.cancel)
 	defer unhang()
@@ -184,40 +211,4 @@ func (r *Replication) closeStores(ctx context.Context) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// ReplicaStatus tells how far a replica is.
-type ReplicaStatus struct {
-	Path    string // of the database
-	Replica string
-	// Transaction ids as Litestream counts them, one a round and not one a commit: the last that was read from the
-	// database, and the last that the replica has.
-	Local, Replicated uint64
-	InSync            bool
-	// SyncedAt is when the last round that reached every replica began: what was committed before is there. Lag is
-	// measured from it and from the log's head, not from the ids, which do not know what has not been read.
-	SyncedAt time.Time
-	Err      error // of the last round, or of asking this replica
-}
-
-// Status asks each replica how far it is. One that does not answer says so in its Err; the error is that ctx was over first.
-func (r *Replication) Status(ctx context.Context) ([]ReplicaStatus, error) {
-	r.mu.Lock()
-	at, failure := r.at, r.failure
-	r.mu.Unlock()
-	var all []ReplicaStatus
-	for _, d := range r.dbs {
-		one := ReplicaStatus{Path: d.Path, Replica: d.Replica, SyncedAt: at, Err: failure}
-		s, err := d.db.SyncStatus(ctx)
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("asking the replicas: %w", ctx.Err())
-		}
-		if err != nil {
-			one.Err = errors.Join(failure, fmt.Errorf("asking the replica of %s: %w", d.Path, err))
-		}
-		one.Local, one.Replicated = uint64(s.LocalTXID), uint64(s.RemoteTXID)
-		one.InSync = s.InSync && one.Err == nil
-		all = append(all, one)
-	}
-	return all, nil
 }

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/benbjohnson/litestream"
-
-	"waybill/ledger"
 )
 
 // SyncTo returns once every replica has what was committed before the call. Until then it waits, through rounds that
@@ -44,28 +42,10 @@ func (r *Replication) SyncTo(ctx context.Context) error {
 	}
 }
 
-// Follow has the rounds note the head of the log, once that is open.
-func (r *Replication) Follow(s *Store) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.head = func() (position uint64) {
-		s.View(func(st *ledger.State) { position, _ = st.Head() })
-		return position
-	}
-}
-
-// Position is how far into the log every replica is known to be: the head as it was read before the last round that reached them
-// all, and when that was. Zero and no time: no round has, since the start. The replicas may have more.
-func (r *Replication) Position() (position uint64, at time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.position, r.at
-}
-
-// rounds runs them: when somebody waits, or when the interval is over. After a failure nobody can hurry the next.
+// rounds runs them: at once, when somebody waits, or when the interval is over. After a failure nobody can hurry the next.
 func (r *Replication) rounds() {
 	defer close(r.done)
-	timer := time.NewTimer(r.interval)
+	timer := time.NewTimer(0)
 	defer timer.Stop()
 	wanted, pause := r.wanted, retryRound
 	for {
@@ -87,25 +67,34 @@ func (r *Replication) rounds() {
 
 // round takes to each replica what its database has that it lacks, and tells who waits.
 func (r *Replication) round() error {
+	ctx, cancel := context.WithCancelCause(r.run)
+	defer cancel(nil)
 	r.mu.Lock()
 	r.begun++
 	n, at, head, position := r.begun, time.Now(), r.head, uint64(0)
+	r.running, r.abandon = at, cancel
 	r.mu.Unlock()
 	if head != nil {
 		position = head() // what is in it is committed, so that a round that begins now takes it along
 	}
 	var errs []error
 	for _, d := range r.dbs {
-		if err := d.sync(r.run, at); err != nil {
+		r.mu.Lock()
+		r.busy = d
+		r.mu.Unlock()
+		if err := d.sync(ctx, at); err != nil {
 			errs = append(errs, fmt.Errorf("replicating %s to %s: %w", d.Path, d.Replica, err))
 		}
 	}
 	err := errors.Join(errs...)
+	r.tell()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.failure = err
+	r.failure, r.running = err, time.Time{}
 	if err == nil {
-		r.succeeded, r.at, r.position = n, at, position
+		r.succeeded, r.at, r.position, r.well = n, at, position, time.Now()
+	} else {
+		r.failures++
 	}
 	close(r.news)
 	r.news = make(chan struct{})
@@ -114,8 +103,11 @@ func (r *Replication) round() error {
 
 // sync takes one database to its replica, and looks whether it came there.
 func (d *replicated) sync(ctx context.Context, now time.Time) error {
+	if why := d.way.lost.Load(); why != nil {
+		return errors.Join(why, d.standIn(ctx))
+	}
 	if !d.attached() {
-		if err := d.reach(ctx); err != nil {
+		if err := d.join(ctx); err != nil {
 			return errors.Join(err, d.checkpoint(ctx))
 		}
 	} else if now.Sub(d.moved) > d.Snapshot {
@@ -126,7 +118,13 @@ func (d *replicated) sync(ctx context.Context, now time.Time) error {
 		}
 		d.moved = now
 	}
+	if err := d.resume(ctx); err != nil {
+		return err
+	}
 	if err := d.db.SyncAndWait(ctx); err != nil {
+		return err
+	}
+	if err := d.keepHouse(ctx); err != nil {
 		return err
 	}
 	pos, err := d.db.Pos()
@@ -142,31 +140,43 @@ func (d *replicated) sync(ctx context.Context, now time.Time) error {
 	if now.Sub(d.inspected) < inspectReplica {
 		return nil
 	}
-	if err := d.inspect(ctx); err != nil {
+	held, err := d.inspect(ctx)
+	if err != nil {
 		return err
 	}
-	d.inspected = now
+	d.held, d.inspected = uint64(held.top), now
 	return nil
 }
 
-// inspect looks whether the replica has a chain of files from nothing up to now. Litestream keeps in mind what it has
-// uploaded and does not look again, so that it would go on adding to a folder that was emptied, or is no longer the one that
-// was mounted there. What lacks its beginning gets a new one: a full copy.
-func (d *replicated) inspect(ctx context.Context) error {
-	if d.restorable(ctx) == nil {
-		return nil
+// standIn takes what is written into the database meanwhile, where the replica is not this folder's any more.
+func (d *replicated) standIn(ctx context.Context) error {
+	if !d.attached() {
+		return d.checkpoint(ctx)
+	}
+	return d.db.Sync(ctx) // which also makes the checkpoints
+}
+
+// inspect looks whether the replica has a chain of files from nothing up to now, and still those that were brought there.
+// Litestream keeps in mind what it has uploaded and does not look again, so that it would go on adding to a folder that was emptied,
+// or is no longer the one that was mounted there. What lacks its beginning gets a new one: a full copy.
+func (d *replicated) inspect(ctx context.Context) (held holding, err error) {
+	if held, err = d.compare(ctx); err != nil || d.restorable(ctx) == nil {
+		return held, err
 	}
 	if _, err := d.db.Snapshot(ctx); err != nil {
-		return fmt.Errorf("files are missing in the replica, and a full copy fails: %w", err)
+		return held, fmt.Errorf("files are missing in the replica, and a full copy fails: %w", err)
 	}
 	// The next transaction, so that a start finds in the replica how far it is.
 	if err := d.db.Checkpoint(ctx, litestream.CheckpointModePassive); err != nil {
-		return err
+		return held, err
 	}
 	if err := d.db.SyncAndWait(ctx); err != nil {
-		return err
+		return held, err
 	}
-	return d.restorable(ctx)
+	if err := d.restorable(ctx); err != nil {
+		return held, err
+	}
+	return d.compare(ctx)
 }
 
 func (d *replicated) restorable(ctx context.Context) error {

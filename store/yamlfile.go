@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -93,14 +95,38 @@ func (y *yamlFile) sequence(key string, n ast.Node, each field) error {
 
 func (y *yamlFile) text(key string, n ast.Node) (string, error) {
 	s, ok := n.(*ast.StringNode)
-	switch {
-	case !ok || s.Value == "":
+	if !ok || s.Value == "" {
 		return "", y.errorf(n, "%s must be a text", key)
-	case strings.Contains(s.Value, "$"):
-		// The litestream command would put the environment in; a file that means two things is worse than one that is refused.
-		return "", y.errorf(n, "%s has a $: waybill does not expand variables, write the value out", key)
+	}
+	if _, rest, found := strings.Cut(s.Value, unset); found {
+		name, _, _ := strings.Cut(rest, unset)
+		return "", y.errorf(n, "%s names the environment variable %s, which is not set", key, name)
 	}
 	return s.Value, nil
+}
+
+// unset stands in a text around the name of a variable that is not set: where it is used, that is an error.
+const unset = "\ufdd0"
+
+// expand puts the environment's variables into a text, as the litestream command does.
+func expand(text []byte, lookup func(string) (string, bool)) []byte {
+	return []byte(os.Expand(string(text), func(name string) string {
+		if v, ok := lookup(name); ok {
+			return v
+		}
+		if name == "PID" {
+			return strconv.Itoa(os.Getpid())
+		}
+		return unset + name + unset
+	}))
+}
+
+func (y *yamlFile) boolean(key string, n ast.Node) (bool, error) {
+	b, ok := n.(*ast.BoolNode)
+	if !ok {
+		return false, y.errorf(n, "%s must be true or false", key)
+	}
+	return b.Value, nil
 }
 
 func (y *yamlFile) duration(key string, n ast.Node) (time.Duration, error) {

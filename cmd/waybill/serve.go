@@ -331,6 +331,8 @@ func (n *node) verify(ctx context.Context) {
 	}
 }
 
+var errDiverged = errors.New("the replica is another node's: this one must not go on, and its log says what to do")
+
 // ready is why the node must not get calls, nil if it may.
 func (n *node) ready() error {
 	if err := n.differs.Load(); err != nil {
@@ -339,20 +341,25 @@ func (n *node) ready() error {
 	if err := n.notary.Err(); err != nil {
 		return err
 	}
+	if n.replication != nil {
+		if err := n.replication.Diverged(); err != nil {
+			return errDiverged // readyz is public: the log of the process says where the replica is
+		}
+	}
 	return n.store.Stalled()
 }
 
 // replicas tells how far the replicas are, nil without any.
-func (n *node) replicas() func(context.Context) ([]wbhttp.Replica, error) {
+func (n *node) replicas() func() wbhttp.Replication {
 	if n.replication == nil {
 		return nil
 	}
-	return func(ctx context.Context) ([]wbhttp.Replica, error) {
-		all, err := n.replication.Status(ctx)
-		out := make([]wbhttp.Replica, len(all))
-		for i, r := range all {
-			out[i] = wbhttp.Replica{Path: r.Path, Replica: r.Replica, InSync: r.InSync, SyncedAt: r.SyncedAt, Err: r.Err}
+	return func() wbhttp.Replication {
+		p := n.replication.Progress()
+		all := wbhttp.Replication{Position: p.Position, At: p.At, Behind: p.Behind(), Lag: p.Lag, Failures: p.Failures, Overdue: p.Overdue}
+		for _, r := range n.replication.Status() {
+			all.Replicas = append(all.Replicas, wbhttp.Replica{Path: r.Path, Replica: r.Replica, InSync: r.InSync, SyncedAt: r.SyncedAt, Inspected: r.Inspected, Err: r.Err})
 		}
-		return out, err
+		return all
 	}
 }

@@ -1,0 +1,129 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+func contextFor(t *testing.T, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(t.Context(), d)
+}
+
+// heard is a log that may be read while it is written.
+type heard struct {
+	mu  sync.Mutex
+	out bytes.Buffer
+}
+
+func (h *heard) Write(b []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.out.Write(b)
+}
+
+func (h *heard) count(what string) int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return strings.Count(h.out.String(), what)
+}
+
+// A replica that fails, and one that takes what is sent and never answers, are alarms: at once, not at each round, and with
+// an end. Meanwhile the lag grows, from the log's own head.
+func TestStalledReplication(t *testing.T) {
+	release := make(chan struct{})
+	free := sync.OnceFunc(func() { close(release) })
+	for name, fault := range map[string]func(w http.ResponseWriter, r *http.Request) bool{
+		"refuses": func(w http.ResponseWriter, _ *http.Request) bool {
+			http.Error(w, "<Error><Code>AccessDenied</Code></Error>", http.StatusForbidden)
+			return true
+		},
+		"hangs": func(http.ResponseWriter, *http.Request) bool {
+			<-release
+			panic(http.ErrAbortHandler)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, _, _ := small(t)
+			c, b := inBucket(t, dir)
+			t.Cleanup(free)
+			var log heard
+			c.Log, c.patience = slog.New(slog.NewTextHandler(&log, nil)), 300*time.Millisecond
+			for i := range c.Databases {
+				c.Databases[i].SyncInterval = 20 * time.Millisecond
+			}
+			r := replicate(t, c)
+			s := reopen(t, Options{Dir: dir, Ballast: -1, Replicated: true})
+			r.Follow(s)
+			must(t, s, admit("acme", "r1"))
+			synced(t, r)
+			was, _ := r.Position()
+			if p := r.Progress(); p.Behind() != 0 || p.Lag != 0 || p.Err != nil || !p.Overdue.IsZero() || p.Head != was {
+				t.Errorf("all is well, and it says %+v", p)
+			}
+			b.broken(fault)
+			must(t, s, settle("acme", "r1"))
+			eventually(t, "it is overdue", func() bool { return !r.Progress().Overdue.IsZero() })
+			p := r.Progress()
+			if p.Position != was || p.Behind() != 1 || p.Lag < 300*time.Millisecond || p.Err == nil || r.Status()[0].InSync {
+				t.Errorf("it has stalled, and says %+v", p)
+			}
+			eventually(t, "the log says so", func() bool { return log.count(`level=ERROR msg="replication `) > 0 })
+			time.Sleep(500 * time.Millisecond) // during which many rounds fail
+			if n := log.count(`level=ERROR msg="replication `); n > 2 {
+				t.Errorf("%d alarms:\n%s", n, log.out.String())
+			}
+			b.broken(nil)
+			if name == "hangs" {
+				r.mu.Lock()
+				r.abandon(errNothingMoves) // as if minutes had passed
+				r.mu.Unlock()
+			}
+			synced(t, r)
+			eventually(t, "the log says that it is over", func() bool { return log.count("replication goes on") == 1 })
+			if p := r.Progress(); p.Behind() != 0 || p.Err != nil || !p.Overdue.IsZero() || p.Failures == 0 {
+				t.Errorf("it goes on, and says %+v", p)
+			}
+			if err := errors.Join(s.Close(), r.Close(t.Context())); err != nil {
+				t.Error(err)
+			}
+			if log.count("hush") > 0 || log.count(filepath.Base(dir)) == 0 {
+				t.Errorf("the log:\n%s", log.out.String())
+			}
+		})
+	}
+}
+
+// A round in which nothing comes through is given up; one that is slow and moves is not.
+func TestRoundIsGivenUp(t *testing.T) {
+	_, _, c := small(t)
+	r := replicate(t, c)
+	synced(t, r)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	begun := time.Now()
+	at := func(since, pulse time.Duration) {
+		r.mu.Lock()
+		r.running, r.abandon = begun, cancel
+		r.mu.Unlock()
+		for _, d := range r.dbs {
+			d.way.pulse.Store(begun.Add(pulse).UnixNano())
+		}
+		r.giveUp(begun.Add(since))
+	}
+	at(4*time.Minute, 0)
+	at(20*time.Minute, 16*time.Minute)
+	if ctx.Err() != nil {
+		t.Fatal("a round that moves is given up")
+	}
+	at(20*time.Minute, 14*time.Minute)
+	if !errors.Is(context.Cause(ctx), errNothingMoves) {
+		t.Errorf("the cause is %v", context.Cause(ctx))
+	}
+}
