@@ -53,6 +53,9 @@ func fetchFrom(ctx context.Context, db *litestream.DB, client litestream.Replica
 		if err == nil || errors.Is(err, ErrNoCopy) || ctx.Err() != nil {
 			return err
 		}
+		if err := unmake(db.Path()); err != nil { // a try may fail once the file is made
+			return err
+		}
 		if _, ok := errors.AsType[unreachable](err); !ok {
 			read++
 		} else if asked++; time.Since(began) > fetchPatience {
@@ -83,12 +86,23 @@ func fetchOnce(ctx context.Context, db *litestream.DB, r *litestream.Replica) er
 	if err := r.Restore(ctx, o); err != nil {
 		return fmt.Errorf("restoring from the replica: %w", err)
 	}
-	for _, suffix := range []string{"-wal", "-shm"} { // of the check, which had the file to itself
+	if err := unmake(path, "-wal", "-shm"); err != nil { // of the check, which had the file to itself
+		return err
+	}
+	return errors.Join(follow(ctx, db, r, o.TXID), os.Chmod(path, 0o600))
+}
+
+// unmake removes a database, or of it what has one of some suffixes.
+func unmake(path string, suffixes ...string) error {
+	if len(suffixes) == 0 {
+		suffixes = []string{"", "-wal", "-shm"}
+	}
+	for _, suffix := range suffixes {
 		if err := os.Remove(path + suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
-	return errors.Join(follow(ctx, db, r, o.TXID), os.Chmod(path, 0o600))
+	return nil
 }
 
 // follow takes the replica's last transaction where a replicator looks for the last one that it has taken there: by it the database
