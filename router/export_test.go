@@ -6,6 +6,16 @@ import (
 	"waybill/ledger"
 )
 
+// Allow lets a leg be called, or not: by one who may be anybody.
+func (h *Health) Allow(c ledger.Choice, now time.Time) (*Trial, bool) {
+	return h.allow(c, standing{}, now)
+}
+
+// AllowOrg lets an org call a leg, or not.
+func (h *Health) AllowOrg(org string, c ledger.Choice, now time.Time) (*Trial, bool) {
+	return h.allow(c, standing{org: org}, now)
+}
+
 // Remembered is how many legs are in memory.
 func (h *Health) Remembered() int {
 	h.mu.Lock()

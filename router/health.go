@@ -2,17 +2,12 @@ package router
 
 import (
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"waybill/ledger"
-)
-
-// A breaker opens after so many failures in a row, or at once where the credential is at fault, and lets a probe through
-// each time that so long has passed.
-const (
-	breakerFailures = 3
-	breakerPause    = 30 * time.Second
 )
 
 // manyBreakers is how many legs are remembered before those are forgotten of which nothing was heard for long: an org's own
@@ -28,25 +23,33 @@ type Health struct {
 	tripped map[string]trip // by credential
 }
 
-type breakerKey struct{ credential, model string }
+type breakerKey struct{ credential, model, tier string }
 
-func keyOf(c ledger.Choice) breakerKey { return breakerKey{c.Credential, c.Model} }
-
-// legHealth is what is known of one leg.
-type legHealth struct {
-	failures int       // in a row
-	until    time.Time // the end of the pause after the last of them, or after the probe was let through
-	since    time.Time // the third, which opened the breaker
-	why      Class     // of the last of them
-	probe    *Trial    // the latest that was let through while it fails, as long as nothing is known of it
-	seen     observed
-	heard    time.Time // the latest report
-	waiting  []*Trial  // calls without content so far, in no order
+// standing is what of a call decides whose breaker and figures it goes by.
+type standing struct {
+	org  string // whose call it is
+	tier string // of service, where that is none of the usual: it has bounds, queues and a pace of its own at the provider
+	mute bool   // it shows nothing of how a leg answers: a count of tokens, which the provider bounds apart and which costs nothing
 }
 
-func (l *legHealth) failing() bool { return l.failures >= breakerFailures }
+// ownTiers are the tiers of service that are known apart. Any other word is taken for one more, together with its like.
+var ownTiers = []string{"flex", "priority", "fast", "scale"}
 
-func (l *legHealth) open(now time.Time) bool { return l.failing() && now.Before(l.until) }
+// standing is how this request's calls stand.
+func (r *run) standing() standing {
+	q := r.task.Request
+	s := standing{org: r.task.Org, mute: q.Endpoint == EndpointCount}
+	switch word := strings.ToLower(q.ServiceTier); {
+	case slices.Contains([]string{"", "auto", "default", "standard", "standard_only"}, word):
+	case slices.Contains(ownTiers, word):
+		s.tier = word
+	default:
+		s.tier = "other"
+	}
+	return s
+}
+
+func keyOf(c ledger.Choice, s standing) breakerKey { return breakerKey{c.Credential, c.Model, s.tier} }
 
 // trip is a credential that was found to be of no use.
 type trip struct {
@@ -65,6 +68,8 @@ func NewHealth() *Health {
 type Trial struct {
 	health   *Health
 	leg      breakerKey
+	org      string
+	lapses   time.Time // when others no longer wait for what it finds, if it is a probe
 	pace     pace
 	from     time.Time  // since when it waits for content
 	at       *legHealth // where it waits; nil: it does not
@@ -72,44 +77,50 @@ type Trial struct {
 	reported bool
 }
 
-// Allow lets a leg be called, or not. After the pause of an open breaker one caller is let through, and the others wait for
-// what its probe finds, or for another pause: then it is the next one's turn. Whoever is let through must report.
-func (h *Health) Allow(c ledger.Choice, now time.Time) (*Trial, bool) {
+// allow lets a leg be called, or not. After the pause of an open breaker calls are let through as probes, and the others wait for
+// what they find. Whoever is let through must report. A call that shows nothing is shut out only where the credential is of no use.
+func (h *Health) allow(c ledger.Choice, s standing, now time.Time) (*Trial, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	t := &Trial{health: h, leg: keyOf(c)}
-	if h.open(c, now) {
+	if h.pause(c, s, now) > 0 {
 		return nil, false
 	}
-	if l := h.legs[t.leg]; l != nil && l.failing() {
-		l.probe, l.until = t, now.Add(breakerPause)
+	t := &Trial{health: h, leg: keyOf(c, s), org: s.org, reported: s.mute}
+	if l := h.legs[t.leg]; l != nil && l.failing() && !s.mute && !l.probe(t, now) {
+		return nil, false
 	}
 	return t, true
 }
 
 // Open tells whether a leg's breaker is open, without taking its probe.
-func (h *Health) Open(c ledger.Choice, now time.Time) bool {
+func (h *Health) Open(c ledger.Choice, now time.Time) bool { return h.rests(c, standing{}, now) > 0 }
+
+// rests is for how long at the most a call cannot be made, as far as is known; 0: it can.
+func (h *Health) rests(c ledger.Choice, s standing, now time.Time) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.open(c, now)
+	return h.pause(c, s, now)
 }
 
-func (h *Health) open(c ledger.Choice, now time.Time) bool {
+func (h *Health) pause(c ledger.Choice, s standing, now time.Time) time.Duration {
 	if len(h.tripped) > 0 {
 		if t, ok := h.tripped[c.Credential]; ok && t.holds(now) {
-			return true
+			return breakerPause
 		}
 	}
-	l := h.legs[keyOf(c)]
-	return l != nil && l.open(now)
+	l := h.legs[keyOf(c, s)]
+	if l == nil || s.mute && l.why != ClassCredential {
+		return 0
+	}
+	return l.pause(now)
 }
 
-// Condition is how a leg has been observed to do. What is unknown, or not known any more, is zero.
+// Condition is how a leg has been observed to do, in the usual tier of service. What is unknown, or not known any more, is zero.
 func (h *Health) Condition(c ledger.Choice, now time.Time) ledger.Condition {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	o := ledger.Condition{Model: c.Model, Credential: c.Credential, Open: h.open(c, now)}
-	if l := h.legs[keyOf(c)]; l != nil {
+	o := ledger.Condition{Model: c.Model, Credential: c.Credential, Open: h.pause(c, standing{}, now) > 0}
+	if l := h.legs[keyOf(c, standing{})]; l != nil {
 		o.Failures, o.FirstByte, o.Throughput = l.seen.calls.perMille(now), l.firstContent(now), l.seen.rate.known(now)
 	}
 	return o
@@ -123,13 +134,15 @@ type State struct {
 }
 
 // State says whether a leg answers, as far as is known.
-func (h *Health) State(c ledger.Choice, now time.Time) State {
+func (h *Health) State(c ledger.Choice, now time.Time) State { return h.state(c, standing{}, now) }
+
+func (h *Health) state(c ledger.Choice, s standing, now time.Time) State {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if t, ok := h.tripped[c.Credential]; ok && t.holds(now) {
 		return State{true, t.since, t.why}
 	}
-	if l := h.legs[keyOf(c)]; l != nil && l.failing() {
+	if l := h.legs[keyOf(c, s)]; l != nil && l.failing() {
 		return State{true, l.since, l.why}
 	}
 	return State{}
@@ -174,10 +187,12 @@ func (t *Trial) Report(class Class, now time.Time) {
 	defer h.mu.Unlock()
 	t.leave()
 	l := h.legs[t.leg]
-	if l != nil && l.probe == t {
-		l.probe, l.until = nil, now
+	neutral := class == ClassBadRequest || class == ClassCanceled
+	probe := l != nil && l.probes[t.org] == t
+	if probe && (neutral || class == ClassNotFound) {
+		l.spend(t.org)
 	}
-	if neutral := class == ClassBadRequest || class == ClassCanceled; neutral && t.pace == (pace{}) {
+	if neutral && t.pace == (pace{}) {
 		return
 	}
 	if l == nil {
@@ -185,33 +200,15 @@ func (t *Trial) Report(class Class, now time.Time) {
 	}
 	l.heard = now
 	l.seen.note(t.pace, now)
-	switch class {
-	case ClassBadRequest, ClassCanceled:
+	switch {
+	case neutral:
 		return
-	case "":
-		l.failures, l.why, l.probe = 0, "", nil
-	case ClassNotFound:
-	default:
+	case class == "":
+		l.well()
+	case class != ClassNotFound && (probe || !l.failing() || l.pause(now) == 0): // else it was under way before, and is no news
 		l.fail(class, now)
 	}
 	l.seen.calls.add(class != "", now)
-}
-
-// fail counts a failure. While the breaker is open, one of a call that was under way before is no news: it neither prolongs the
-// pause nor stands for the probe.
-func (l *legHealth) fail(class Class, now time.Time) {
-	if l.open(now) {
-		return
-	}
-	before := l.failing()
-	l.failures++
-	if class == ClassCredential {
-		l.failures = max(l.failures, breakerFailures)
-	}
-	if !before && l.failing() {
-		l.since = now
-	}
-	l.probe, l.until, l.why = nil, now.Add(breakerPause), class
 }
 
 // add makes room for a leg. Where there is none, what has faded goes; and where that is too little, every leg whose breaker
@@ -219,10 +216,10 @@ func (l *legHealth) fail(class Class, now time.Time) {
 func (h *Health) add(leg breakerKey, now time.Time) *legHealth {
 	if len(h.legs) >= h.most {
 		maps.DeleteFunc(h.legs, func(_ breakerKey, l *legHealth) bool {
-			return !l.open(now) && len(l.waiting) == 0 && now.Sub(l.heard) >= allFaded
+			return l.pause(now) == 0 && len(l.waiting) == 0 && now.Sub(l.heard) >= allFaded
 		})
 		if len(h.legs) >= 2*manyBreakers {
-			maps.DeleteFunc(h.legs, func(_ breakerKey, l *legHealth) bool { return !l.open(now) })
+			maps.DeleteFunc(h.legs, func(_ breakerKey, l *legHealth) bool { return l.pause(now) == 0 })
 		}
 		h.most = max(manyBreakers, 2*len(h.legs))
 	}

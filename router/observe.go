@@ -120,6 +120,9 @@ const mostWaiting = 256
 // Wait says since when a caller waits for the first content of this call. While it does not come, that is a reading as well:
 // a leg that hangs must not get all that comes until a timeout ends the first of its calls.
 func (t *Trial) Wait(from time.Time) {
+	if t.reported {
+		return
+	}
 	h := t.health
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -138,8 +141,9 @@ func (t *Trial) Heard() {
 	t.health.mu.Lock()
 	defer t.health.mu.Unlock()
 	t.leave()
-	if l := t.health.legs[t.leg]; l != nil && l.probe == t {
-		l.probe, l.failures = nil, breakerFailures-1
+	if l := t.health.legs[t.leg]; l != nil && l.probes[t.org] == t {
+		l.well()
+		l.failures = breakerFailures - 1
 	}
 }
 

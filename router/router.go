@@ -123,7 +123,7 @@ func (r *run) try(leg Leg) (done bool, failure *Failure) {
 		r.mismatch(leg, 0, unfit)
 		return false, nil
 	}
-	trial, ok := r.d.Health.Allow(leg.choice(), r.d.Now())
+	trial, ok := r.d.Health.allow(leg.choice(), r.standing(), r.d.Now())
 	if !ok {
 		r.pass(leg, breakerOpen)
 		return false, nil
@@ -209,8 +209,19 @@ func (r *run) exhausted() *Failure {
 	case r.refusal != nil:
 		return r.refusedBy(r.refusal)
 	}
-	return &Failure{Status: http.StatusServiceUnavailable, Code: "upstream_failed", RetryAfter: breakerPause,
+	return &Failure{Status: http.StatusServiceUnavailable, Code: "upstream_failed", RetryAfter: r.resting(),
 		Message: "no upstream for this model can be called at the moment: " + r.tried()}
+}
+
+// resting is after how long the first of the legs that rest may be called again, in whole seconds.
+func (r *run) resting() time.Duration {
+	least := breakerPause
+	for _, a := range r.attempts {
+		if a.Reason == breakerOpen {
+			least = min(least, r.d.Health.rests(a.Choice, r.standing(), r.d.Now()))
+		}
+	}
+	return max(1, (least+time.Second-1)/time.Second) * time.Second
 }
 
 // end voids an admitted request and returns what its caller gets.
