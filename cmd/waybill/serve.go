@@ -49,6 +49,7 @@ func serve(ctx context.Context, w *work, o nodeOptions, ready func(n *node, url 
 		// saves a tenth of the processor's time under load.
 		debug.SetGCPercent(200)
 	}
+	o.serves = true
 	n, err := openNode(ctx, w.conf, o)
 	if err != nil {
 		return err
@@ -110,6 +111,7 @@ type node struct {
 type nodeOptions struct {
 	log         *slog.Logger
 	acceptClock bool
+	serves      bool // it takes up what the last run left; a command that opens the folder for itself changes nothing unasked
 	newKey      bool // sign with a new key where the vault has lost the one that has signed
 	restore     bool // if there is no log, from the replica
 	replicate   bool // start the replication that the configuration names
@@ -158,13 +160,16 @@ func openNode(ctx context.Context, c config, o nodeOptions) (n *node, err error)
 		return n, err
 	}
 	n.reports.Follow(n.store)
-	if err := n.recover(ctx); err != nil {
+	if err := n.reapply(ctx); err != nil {
 		return n, err
 	}
-	if n.server, err = n.newServer(ctx, o); err != nil {
-		return n, err
+	if o.serves {
+		if err := errors.Join(n.resolve(ctx), n.adopt(ctx)); err != nil {
+			return n, err
+		}
 	}
-	return n, n.adopt(ctx)
+	n.server, err = n.newServer(ctx, o)
+	return n, err
 }
 
 // replicate starts the replication of the node's two files, before they are opened.
@@ -207,9 +212,8 @@ func (n *node) close() error {
 	return errors.Join(errs...)
 }
 
-// recover makes good what a crash left undone: calls that were open are resolved by the operator's rule, and the vault
-// follows the log.
-func (n *node) recover(ctx context.Context) error {
+// resolve resolves the calls that a crash left open, by the operator's rule.
+func (n *node) resolve(ctx context.Context) error {
 	var open []*ledger.Hold
 	n.store.View(func(s *ledger.State) { open = s.Holds() })
 	for _, h := range open {
@@ -218,7 +222,7 @@ func (n *node) recover(ctx context.Context) error {
 		}
 		n.log.Warn("a call was interrupted by a crash", slog.String("request", h.Request), slog.String("org", h.Org), slog.String("rule", string(n.conf.recovery)))
 	}
-	return n.reapply(ctx)
+	return nil
 }
 
 // newServer puts the router and the server on top of the books.

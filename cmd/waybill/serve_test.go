@@ -100,6 +100,14 @@ func TestRecoveryByTheRule(t *testing.T) {
 			s.up.Release("")
 			<-ended
 			stop()
+			// Who looks first does not decide.
+			position := crashed.must("sql", "--csv", "SELECT max(position) FROM events")
+			crashed.must("balance", "small")
+			crashed.must("policy", "show", "small")
+			crashed.must("key", "list", "small")
+			if got := crashed.must("sql", "--csv", "SELECT max(position) FROM events"); got != position {
+				t.Errorf("reading has taken the log from %s to %s", position, got)
+			}
 			crashed.env = append(crashed.env, "WAYBILL_RECOVERY="+rule)
 			if got := crashed.must("sql", "--csv", "SELECT state FROM requests"); !strings.Contains(got, "admitted") {
 				t.Fatalf("the copy is not of a crash: %s", got)

@@ -175,7 +175,7 @@ func (s *sim) id(n *atomic.Uint64) (id uuid.UUID) {
 func (s *sim) start() {
 	s.life = &life{}
 	s.disk.next(s)
-	n, err := openNode(s.t.Context(), s.conf, nodeOptions{log: slog.New(slog.DiscardHandler), acceptClock: true, replicate: s.replicated, world: world{
+	n, err := openNode(s.t.Context(), s.conf, nodeOptions{log: slog.New(slog.DiscardHandler), acceptClock: true, serves: true, replicate: s.replicated, world: world{
 		now: s.now, elapsed: func() time.Duration { return time.Since(s.begun) }, newID: func() uuid.UUID { return s.id(&s.ids) }, eventID: func() uuid.UUID { return s.id(&s.eventIDs) },
 		disk: store.Disk{Pages: s.disk.pages.Load, Sync: s.disk.sync}, ballast: -1, transport: &wire{s, s.life},
 	}})
