@@ -67,7 +67,7 @@ func policyRoutes() []route {
 		endpoint(http.MethodGet, path, "Show how an org has its calls routed", admin, showPolicy),
 		endpoint(http.MethodPut, path, "Set an org's policy: its text, YAML or JSON, as the body or as document; what is wrong with it is told with line and column. With If-Match, only in the place of the version that has this ETag, \"0\" if none was ever set; else 412", admin, setPolicy),
 		endpoint(http.MethodDelete, path, "Go back to the defaults. If-Match is as with PUT", admin, clearPolicy),
-		endpoint(http.MethodPost, path+"/explain", "Tell how a request would be routed, and why, without calling or holding anything", admin, explainPolicy),
+		question(path+"/explain", "Tell how a request would be routed, and why, without calling or holding anything", admin, explainPolicy),
 	}
 }
 

@@ -97,8 +97,9 @@ func (s *Server) refuse(w http.ResponseWriter, in router.Inbound, request string
 	h["Waybill-Request"], f.Request = []string{request}, request
 	h["Content-Type"] = []string{"application/json"}
 	retryHeaders(h, f)
-	if f.Status == http.StatusConflict || f.Status == http.StatusPaymentRequired || f.Until != 0 {
-		h["X-Should-Retry"] = []string{"false"} // the SDKs retry a 409 and a 429 unless told otherwise, and none until midnight
+	if f.Status == http.StatusConflict || f.Status == http.StatusPaymentRequired || f.Until != 0 || f.Code == string(ledger.CodeNotReplicated) {
+		// The SDKs retry a 409, a 429 and a 504 unless told otherwise: none until midnight, nor what is done and billed.
+		h["X-Should-Retry"] = []string{"false"}
 	}
 	w.WriteHeader(f.Status)
 	_, _ = w.Write(in.Failure(f)) // as above

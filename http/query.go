@@ -93,7 +93,7 @@ func tableRoutes() []route {
 		func(*call, exportQuery) (nothing, error) { return nothing{}, nil })
 	export.media, export.serve = "application/octet-stream", (*Server).export
 	return []route{
-		endpoint(http.MethodPost, "/api/v1/sql", "Ask the public views a question in SQL, read-only", operator, query),
+		question("/api/v1/sql", "Ask the public views a question in SQL, read-only", operator, query),
 		export,
 	}
 }

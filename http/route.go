@@ -31,6 +31,7 @@ type route struct {
 	in, out reflect.Type
 	media   string
 	serve   func(s *Server, c *call, w http.ResponseWriter)
+	reads   bool // it changes nothing, whatever its method
 }
 
 // nothing is the shape of a request without fields.
@@ -48,6 +49,7 @@ type call struct {
 	by   ledger.By
 
 	header http.Header // of the answer
+	reads  bool        // see route
 }
 
 // bodyReader is a shape whose body need not be JSON.
@@ -66,6 +68,13 @@ func create[In, Out any](path, summary string, who access, do func(c *call, in I
 	return row(http.MethodPost, http.StatusCreated, path, summary, who, do)
 }
 
+// question is an endpoint that takes a body and changes nothing.
+func question[In, Out any](path, summary string, who access, do func(c *call, in In) (Out, error)) route {
+	r := row(http.MethodPost, http.StatusOK, path, summary, who, do)
+	r.reads = true
+	return r
+}
+
 func row[In, Out any](method string, status int, path, summary string, who access, do func(c *call, in In) (Out, error)) route {
 	r := route{method: method, path: path, summary: summary, who: who, status: status, in: reflect.TypeFor[In](), out: reflect.TypeFor[Out]()}
 	r.serve = func(s *Server, c *call, w http.ResponseWriter) {
@@ -75,6 +84,9 @@ func row[In, Out any](method string, status int, path, summary string, who acces
 			return
 		}
 		out, err := do(c, in)
+		if err == nil {
+			err = c.confirm()
+		}
 		if err != nil {
 			s.problem(w, c.id, err)
 			return
@@ -82,6 +94,14 @@ func row[In, Out any](method string, status int, path, summary string, who acces
 		writeJSON(w, status, out)
 	}
 	return r
+}
+
+// confirm waits until what a call has changed is as durable as its answer says.
+func (c *call) confirm() error {
+	if c.s.o.Confirm == nil || c.reads || c.r.Method == http.MethodGet {
+		return nil
+	}
+	return c.s.o.Confirm(c)
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
@@ -132,7 +152,7 @@ func (s *Server) serve(rt route, w http.ResponseWriter, r *http.Request) {
 		}
 		defer leave()
 	}
-	c := &call{Context: r.Context(), caller: who, s: s, r: r, id: v.id, vars: mux.Vars(r), header: w.Header()}
+	c := &call{Context: r.Context(), caller: who, s: s, r: r, id: v.id, vars: mux.Vars(r), header: w.Header(), reads: rt.reads}
 	if err := c.enter(); err != nil {
 		s.problem(w, v.id, err)
 		return

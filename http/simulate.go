@@ -148,7 +148,7 @@ type simulateState struct {
 
 func simulateRoutes() []route {
 	return []route{
-		endpoint(http.MethodPost, "/api/v1/orgs/{org}/policy/simulate", "Decide past requests again under another policy, and what they would have cost", admin, simulatePolicy),
+		question("/api/v1/orgs/{org}/policy/simulate", "Decide past requests again under another policy, and what they would have cost", admin, simulatePolicy),
 		endpoint(http.MethodGet, "/api/v1/orgs/{org}/policy/simulate", "How far a simulation is that runs", admin, simulating),
 	}
 }

@@ -22,10 +22,11 @@ const (
 	CodePolicyForbids     Code = "policy_forbids" // the org's own policy refuses the call, or leaves nothing for it
 	CodeUnpricedModel     Code = "unpriced_model" // no price is in force: paid capacity fails closed
 	CodeInsufficientFunds Code = "insufficient_funds"
-	CodeFundsHeld         Code = "funds_held"  // only other calls' holds stand in the way
-	CodeCapReached        Code = "cap_reached" // a cap of the key does not leave enough
-	CodeUnavailable       Code = "unavailable" // the node cannot take commands now
-	CodeInternal          Code = "internal"    // a bug: an invariant would have broken
+	CodeFundsHeld         Code = "funds_held"     // only other calls' holds stand in the way
+	CodeCapReached        Code = "cap_reached"    // a cap of the key does not leave enough
+	CodeUnavailable       Code = "unavailable"    // the node cannot take commands now
+	CodeNotReplicated     Code = "not_replicated" // it is done here, and the replica has not confirmed it in time
+	CodeInternal          Code = "internal"       // a bug: an invariant would have broken
 )
 
 // Error is a refused command.

@@ -142,6 +142,7 @@ var statuses = map[ledger.Code]int{
 	ledger.CodeFundsHeld:         http.StatusTooManyRequests,
 	ledger.CodeCapReached:        http.StatusTooManyRequests,
 	ledger.CodeUnavailable:       http.StatusServiceUnavailable,
+	ledger.CodeNotReplicated:     http.StatusGatewayTimeout,
 	ledger.CodeInternal:          http.StatusInternalServerError,
 }
 

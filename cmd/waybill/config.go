@@ -32,7 +32,8 @@ type config struct {
 	tls           encryption
 	allowPrivate  []netip.Prefix // networks that base URLs which orgs set may lead into
 	litestream    string         // file; none: no replica
-	drillInterval time.Duration  // between trials of a restore from the replica; 0: none
+	durability    durability
+	drillInterval time.Duration // between trials of a restore from the replica; 0: none
 	timeouts      timeouts
 	signInterval  time.Duration // between two checkpoints of a log that grows
 
@@ -129,15 +130,14 @@ var nodeSettings = []setting{
 		c.drillInterval = d
 		return nil
 	}},
-	{"durability", "WAYBILL_DURABILITY", "durability", "`MODE`: local, which is that an answer is durable on this machine's disk (default local)",
-		func(_ *config, v string) error {
-			switch v {
-			case "local":
+	{"durability", "WAYBILL_DURABILITY", "durability", "`MODE` of answers: local, durable on this machine's disk; money, for what moves credit in the replica too; replicated, for everything, which is experimental (default local)",
+		func(c *config, v string) error {
+			switch d := durability(v); d {
+			case durableHere, durableMoney, durableAll:
+				c.durability = d
 				return nil
-			case "money", "replicated":
-				return fmt.Errorf("%q is not built yet: this version acknowledges what is durable on this machine's disk (local), and the replica follows", v)
 			}
-			return fmt.Errorf("%q is not known: it is local", v)
+			return fmt.Errorf("%q is not known: it is local, money or replicated", v)
 		}},
 	{"checkpoint_interval", "WAYBILL_CHECKPOINT_INTERVAL", "", "", period(func(c *config) *time.Duration { return &c.signInterval })},
 	{"timeouts.connect", "WAYBILL_TIMEOUT_CONNECT", "", "", period(func(c *config) *time.Duration { return &c.timeouts.connect })},
@@ -230,7 +230,7 @@ const (
 // defaults is the configuration of a node of which nothing is said.
 func defaults() config {
 	return config{
-		listen: "127.0.0.1:8080", data: "data", drainTimeout: 30 * time.Second, recovery: ledger.RuleVoid, signInterval: time.Minute, drillInterval: 24 * time.Hour,
+		listen: "127.0.0.1:8080", data: "data", drainTimeout: 30 * time.Second, recovery: ledger.RuleVoid, durability: durableHere, signInterval: time.Minute, drillInterval: 24 * time.Hour,
 		timeouts:  timeouts{connect: 5 * time.Second, firstByte: time.Minute, idle: time.Minute, total: 10 * time.Minute, abandoned: 30 * time.Second},
 		upstreams: map[string]router.Provider{}, baseURL: map[string]string{}, platform: map[string]secret.Text{},
 	}

@@ -149,7 +149,6 @@ func TestBadConfiguration(t *testing.T) {
 		{file: "drain_timeout: soon\n", want: "drain_timeout: \"soon\" is not a time"},
 		{file: "drain_timeout: -1s\n", want: "drain_timeout"},
 		{file: "recovery: forget\n", want: "neither void"},
-		{file: "durability: replicated\n", want: "not built yet"},
 		{file: "durability: none\n", want: "not known"},
 		{file: "litestream: nowhere.yml\n", want: "nowhere.yml"},
 		{file: "upstreams: {openai: {base_url: 'ftp://x'}}\n", want: "upstreams.openai: base_url: it is not an address"},

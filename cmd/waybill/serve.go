@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -106,6 +107,7 @@ type node struct {
 	checker     *router.Checker    // of the credentials
 	stop        context.CancelFunc // ends the calls that are open
 	differs     atomic.Pointer[error]
+	within      time.Duration // how long an answer waits for the replica
 }
 
 type nodeOptions struct {
@@ -116,17 +118,21 @@ type nodeOptions struct {
 	restore     bool // if there is no log, from the replica
 	replicate   bool // start the replication that the configuration names
 	world       world
+	within      time.Duration // how long an answer waits for the replica; 0: confirmWithin
 }
 
 // openNode opens what a node consists of, in the order of its dependencies, and brings it to a state from which it can
 // serve. What it has opened is closed again if it fails.
 func openNode(ctx context.Context, c config, o nodeOptions) (n *node, err error) {
-	n = &node{conf: c, log: o.log, world: o.world.orReal()}
+	n = &node{conf: c, log: o.log, world: o.world.orReal(), within: cmp.Or(o.within, confirmWithin)}
 	defer func() {
 		if err != nil {
 			n, err = nil, errors.Join(err, n.close())
 		}
 	}()
+	if c.durability.waits() && c.litestream == "" {
+		return n, fmt.Errorf("durability %s is a promise about a replica, and none is named: name it in litestream.yml (--litestream FILE), or take durability local", c.durability)
+	}
 	if err := n.ensureLog(ctx, o); err != nil {
 		return n, err
 	}
@@ -137,7 +143,7 @@ func openNode(ctx context.Context, c config, o nodeOptions) (n *node, err error)
 	if n.lock, err = store.TakeLock(c.data); err != nil {
 		return n, err
 	}
-	if o.replicate && c.litestream != "" {
+	if (o.replicate || c.durability.waits()) && c.litestream != "" {
 		if n.replication, err = replicate(ctx, c, o.log); err != nil {
 			return n, err
 		}
@@ -246,14 +252,15 @@ func (n *node) newServer(ctx context.Context, o nodeOptions) (*wbhttp.Server, er
 	if n.world.transport != nil {
 		client.Transport, fence.Client.Transport = n.world.transport, n.world.transport
 	}
+	forRouter, forServer := n.books()
 	d := &router.Dispatcher{
-		Books: n.store, Secrets: secrets, Upstreams: dialects.Upstreams, Providers: providers,
+		Books: forRouter, Secrets: secrets, Upstreams: dialects.Upstreams, Providers: providers,
 		Client: client, Fence: fence, Health: router.NewHealth(), Memory: router.NewMemory(), Now: n.world.now, Stop: stop,
 		Timeouts: router.Timeouts{FirstByte: t.firstByte, Idle: t.idle, Total: t.total, Quiet: router.DefaultTimeouts.Quiet, Drain: t.abandoned},
 	}
 	n.checker = router.NewChecker(d, n.log)
 	return wbhttp.New(wbhttp.Options{
-		Books: n.store, Log: n.store, Names: names{n.store}, Reports: reports{n.reports}, Tables: tables{n.conf.data}, Vault: secrets, Custody: custody{n}, Notary: notary{n.notary}, Dispatcher: d,
+		Books: forServer, Confirm: n.confirm(), Log: n.store, Names: names{n.store}, Reports: reports{n.reports}, Tables: tables{n.conf.data}, Vault: secrets, Custody: custody{n}, Notary: notary{n.notary}, Dispatcher: d,
 		Inbounds: dialects.Inbounds, Providers: slices.Sorted(maps.Keys(providers)),
 		OperatorHash: string(hash), Now: n.world.now, NewID: n.newID, Logger: n.log, Ready: n.ready, Replicas: n.replicas(), Stop: cancel, Version: version(),
 	})
