@@ -20,20 +20,37 @@ func TestCrashes(t *testing.T) {
 	if s := os.Getenv("WAYBILL_SEED"); s != "" {
 		seed = s
 	}
-	cmd := exec.Command(built(t), "bench", "--crash", "--kills", kills, "--seed", seed, "--json")
-	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
-	out, err := cmd.Output()
-	var r campaign.CrashReport
-	if jerr := json.Unmarshal(out, &r); err != nil || jerr != nil {
-		t.Fatalf("seed %s: %v, %v\n%s%s", seed, err, jerr, out, stderrOf(err))
-	}
-	if fmt.Sprint(r.Kills) != kills || fmt.Sprint(r.Seed) != seed || r.Whole == 0 || r.Purchases == 0 || len(r.Differences) != 0 {
+	r := crashes(t, built(t), "--kills", kills, "--seed", seed)
+	if fmt.Sprint(r.Kills) != kills || fmt.Sprint(r.Seed) != seed {
 		t.Errorf("%+v", r)
 	}
 	if r.Kills >= 50 && r.Between < 10 {
 		t.Errorf("only %d of %d kills fell between an upstream's end and its settlement", r.Between, r.Kills)
 	}
+}
+
+// The same with a replica, from which the node is restored in the end: it has all of which it said that the replica had it.
+func TestCrashesWithReplica(t *testing.T) {
+	r := crashes(t, built(t), "--kills", "3", "--replica")
+	if is := r.Restored; is == nil || is.Replicated == 0 || is.Position < is.Replicated || is.Seen < is.Replicated {
+		t.Errorf("%+v", is)
+	}
+}
+
+// crashes runs the command, and wants no difference.
+func crashes(t *testing.T, binary string, args ...string) (r campaign.CrashReport) {
+	t.Helper()
+	cmd := exec.Command(binary, append([]string{"bench", "--crash", "--json"}, args...)...)
+	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
+	out, err := cmd.Output()
+	if jerr := json.Unmarshal(out, &r); err != nil || jerr != nil {
+		t.Fatalf("%v, %v\n%s%s", err, jerr, out, stderrOf(err))
+	}
+	if r.Whole == 0 || r.Purchases == 0 || len(r.Differences) != 0 {
+		t.Errorf("%+v", r)
+	}
 	t.Logf("%+v", r)
+	return r
 }
 
 func stderrOf(err error) []byte {
