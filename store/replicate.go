@@ -59,6 +59,7 @@ type replicated struct {
 	store *litestream.Store
 	way   *conduit
 
+	read      bool      // in this round: what is to be brought to the replica is read already
 	seen      uint64    // transaction id after the last round
 	moved     time.Time // when it last changed
 	held      uint64    // last transaction that the replica was found to have
@@ -76,7 +77,8 @@ const (
 // ErrNotReplicating is the answer to who waits for a replica that is closed.
 var ErrNotReplicating = errors.New("replication has ended")
 
-// Replicate starts to replicate files, which are those that the configuration names. It is called before they are opened, and
+// Replicate starts to replicate files, which are those that the configuration names; each may count on what stands in those after it, as the
+// log does on the vault. It is called before they are opened, and
 // closed after they are closed: Litestream holds a plain handle on each, and when a process closes any handle on a file,
 // POSIX takes all its locks on that file away, SQLite's too. A node that opens them must leave their checkpoints alone. A replica
 // that is out of reach is no error here: the rounds go on trying.
@@ -98,7 +100,7 @@ func Replicate(ctx context.Context, c *ReplicaConfig, files ...string) (*Replica
 	for i, d := range c.Levels {
 		levels = append(levels, &litestream.CompactionLevel{Level: i + 1, Interval: d})
 	}
-	for _, f := range c.Databases {
+	for _, f := range c.inOrder(files) {
 		d, err := newReplicated(f, levels, c.L0Retention, log)
 		if err == nil {
 			r.dbs = append(r.dbs, d)
@@ -139,6 +141,19 @@ func (c *ReplicaConfig) names(files []string) error {
 		}
 	}
 	return nil
+}
+
+// inOrder is the databases in the order of files, which names lists.
+func (c *ReplicaConfig) inOrder(files []string) (dbs []ReplicatedFile) {
+	for _, f := range files {
+		abs, _ := filepath.Abs(f) // it was told by names if there is none
+		for _, db := range c.Databases {
+			if db.Path == abs {
+				dbs = append(dbs, db)
+			}
+		}
+	}
+	return dbs
 }
 
 func newReplicated(f ReplicatedFile, levels litestream.CompactionLevels, l0 time.Duration, log *slog.Logger) (*replicated, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/benbjohnson/litestream"
@@ -77,16 +78,7 @@ func (r *Replication) round() error {
 	if head != nil {
 		position = head() // what is in it is committed, so that a round that begins now takes it along
 	}
-	var errs []error
-	for _, d := range r.dbs {
-		r.mu.Lock()
-		r.busy = d
-		r.mu.Unlock()
-		if err := d.sync(ctx, at); err != nil {
-			errs = append(errs, fmt.Errorf("replicating %s to %s: %w", d.Path, d.Replica, err))
-		}
-	}
-	err := errors.Join(errs...)
+	err := r.bring(ctx, at)
 	r.tell()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -99,6 +91,36 @@ func (r *Replication) round() error {
 	close(r.news)
 	r.news = make(chan struct{})
 	return err
+}
+
+// bring takes the databases to their replicas, in an order by which none of an earlier moment stands beside one that counts on it:
+// a secret is in the vault before the log has the event that attaches it. So what the log has is read first, and brought there
+// last. A vault that cannot be brought keeps no event back, since there is more in the log than credentials.
+func (r *Replication) bring(ctx context.Context, at time.Time) error {
+	var errs []error
+	failed := func(d *replicated, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("replicating %s to %s: %w", d.Path, d.Replica, err))
+		}
+	}
+	on := func(d *replicated) {
+		r.mu.Lock()
+		r.busy = d
+		r.mu.Unlock()
+	}
+	for _, d := range r.dbs {
+		if d.attached() && d != r.dbs[len(r.dbs)-1] {
+			on(d)
+			failed(d, d.db.Sync(ctx))
+			d.read = true
+		}
+	}
+	for _, d := range slices.Backward(r.dbs) {
+		on(d)
+		failed(d, d.sync(ctx, at))
+		d.read = false
+	}
+	return errors.Join(errs...)
 }
 
 // sync takes one database to its replica, and looks whether it came there.
@@ -121,7 +143,11 @@ func (d *replicated) sync(ctx context.Context, now time.Time) error {
 	if err := d.resume(ctx); err != nil {
 		return err
 	}
-	if err := d.db.SyncAndWait(ctx); err != nil {
+	send := d.db.SyncAndWait
+	if d.read {
+		send = d.db.Replica.Sync
+	}
+	if err := send(ctx); err != nil {
 		return err
 	}
 	if err := d.keepHouse(ctx); err != nil {

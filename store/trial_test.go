@@ -2,10 +2,14 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"waybill/ledger"
 )
@@ -125,4 +129,67 @@ func filesIn(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	return strings.Join(all, "\n")
+}
+
+// At no moment does a replica have the event that attaches a credential, and not its secret: trials beside a node that attaches one
+// credential after the other, round after round, never find one without the other.
+func TestReplicaHasSecretsFirst(t *testing.T) {
+	dir, key := t.TempDir(), newKey(t)
+	o, orgs := Options{Dir: dir, NewID: ids(), Ballast: -1}, orgNames(10)
+	newNode(t, o, orgs...).Close()
+	c := replicas(dir, t.TempDir())
+	slices.Reverse(c.Databases) // whatever the order in the file
+	r, err := Replicate(t.Context(), c, filepath.Join(dir, logFile), filepath.Join(dir, vaultFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(context.Background()) })
+	o.Replicated = true
+	s, v := reopen(t, o), openVault(t, dir, key)
+	v.ReplicatedBy(r)
+	put(t, v, ledger.Platform, "pool", "sk-pool")
+	synced(t, r)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	until := func(do func(n int) error) {
+		wg.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := do(n); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	until(func(int) error { return r.SyncTo(t.Context()) })
+	until(func(n int) error {
+		if n == 600 { // an org has no more than 64
+			<-stop
+			return nil
+		}
+		org, id := orgs[n%len(orgs)], fmt.Sprint("c", n)
+		if err := v.Put(t.Context(), org, id, NewSecret("sk")); err != nil {
+			return err
+		}
+		_, err := s.Execute(t.Context(), ledger.AttachCredential{Who: operator, Org: org, Credential: id, Provider: "openai", Fingerprint: "f", Use: ledger.UsePrefer})
+		return err
+	})
+	last := uint64(0)
+	for began, n := time.Now(), 0; n < 40 && time.Since(began) < 4*time.Second; n++ {
+		done, err := Try(t.Context(), TrialOptions{Replicas: c, Dir: t.TempDir(), Master: key})
+		if err != nil || done.Failure != "" {
+			t.Errorf("%q: %v; %v", done.Failure, done.Err, err)
+		}
+		last = done.Position
+	}
+	close(stop)
+	wg.Wait()
+	if last < 50 {
+		t.Errorf("the replica came to %d only: this test shows nothing", last)
+	}
 }

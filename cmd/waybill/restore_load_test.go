@@ -135,24 +135,19 @@ func (c *restoration) until(what string, is func() bool) {
 // watcher asks a node for its health, as a monitor does, and keeps what it said.
 type watcher struct {
 	seen       atomic.Uint64 // the highest position
-	replicated atomic.Uint64 // the highest that is known to be in the replica
+	replicated atomic.Uint64 // the highest that the replicas are known to have reached
 	stop       func()
 }
 
-// watch asks until it is stopped. What was committed before synced_at is in the replica.
+// watch asks until it is stopped.
 func watch(url string) *watcher {
 	w, end, done := &watcher{}, make(chan struct{}), make(chan struct{})
 	w.stop = func() {
 		close(end)
 		<-done
 	}
-	type moment struct {
-		at       time.Time
-		position uint64
-	}
 	go func() {
 		defer close(done)
-		var open []moment
 		for {
 			select {
 			case <-end:
@@ -160,10 +155,8 @@ func watch(url string) *watcher {
 			case <-time.After(5 * time.Millisecond):
 			}
 			var h struct {
-				Position    uint64
-				Replication []struct {
-					SyncedAt time.Time `json:"synced_at"`
-				}
+				Position uint64
+				Replica  struct{ Position uint64 }
 			}
 			resp, err := http.Get(url + "/healthz")
 			if err != nil {
@@ -171,14 +164,9 @@ func watch(url string) *watcher {
 			}
 			err = json.NewDecoder(resp.Body).Decode(&h)
 			resp.Body.Close()
-			if err != nil || len(h.Replication) != 2 {
-				continue
-			}
-			w.seen.Store(max(w.seen.Load(), h.Position))
-			open = append(open, moment{time.Now(), h.Position})
-			for len(open) > 0 && open[0].at.Before(h.Replication[0].SyncedAt) {
-				w.replicated.Store(open[0].position)
-				open = open[1:]
+			if err == nil {
+				w.seen.Store(max(w.seen.Load(), h.Position))
+				w.replicated.Store(max(w.replicated.Load(), h.Replica.Position))
 			}
 		}
 	}()
