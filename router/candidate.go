@@ -40,12 +40,8 @@ func (r *routing) propose() error {
 func (r *routing) listed(try []Try) {
 	for _, t := range try {
 		whose, id, _ := strings.Cut(t.Credential, "/")
-		m := r.known(t.Model, whose != string(ledger.PlatformPool))
-		if m == nil {
-			r.pass(ledger.Choice{Model: r.view.Policy.means(t.Model)}, passUnknown)
-			continue
-		}
-		before, unfit := len(r.groups), r.unfit(m)
+		m, unfit := r.meant(t.Model, whose, id)
+		before := len(r.groups)
 		switch whose {
 		case "":
 			r.byMode([]*ledger.Model{m}, unfit)
@@ -58,10 +54,36 @@ func (r *routing) listed(try []Try) {
 				r.groups = append(r.groups, []candidate{{Leg{m, &ledger.Credential{ID: id, Provider: m.Provider}}, passReplaced}})
 			}
 		}
-		if len(r.groups) == before {
+		switch {
+		case len(r.groups) > before:
+		case unfit == passUnknown:
+			r.pass(ledger.Choice{Model: m.Name}, passUnknown)
+		default:
 			r.pass(ledger.Choice{Model: m.Name, Credential: id, Kind: ledger.CredentialKind(whose)}, passMissing)
 		}
 	}
+}
+
+// meant is the model of a line of a list, and why it cannot serve the call. Where there is none by that name, or none any more, it
+// still is of a provider, by whose credentials the line is passed over: those of the org's own fail in it, and are not absent.
+func (r *routing) meant(name, whose, id string) (m *ledger.Model, unfit string) {
+	own := slices.IndexFunc(r.view.Own, func(c *ledger.Credential) bool { return id != "" && c.ID == id })
+	m = r.known(name, whose != string(ledger.PlatformPool))
+	if m != nil && (own < 0 || r.view.Own[own].Provider == m.Provider) {
+		return m, r.unfit(m)
+	}
+	name = r.view.Policy.means(name)
+	provider, _, full := strings.Cut(name, "/")
+	if m = r.view.Model(name); m != nil {
+		name, provider, full = m.Name, m.Provider, true
+	}
+	if own < 0 && !full { // a bare name that several providers have by now
+		own = slices.IndexFunc(r.view.Own, func(c *ledger.Credential) bool { return r.view.Model(c.Provider+"/"+name) != nil })
+	}
+	if own >= 0 {
+		provider = r.view.Own[own].Provider
+	}
+	return &ledger.Model{Name: name, Provider: provider}, passUnknown
 }
 
 // pooled takes the models of the auto lane that can do what the request needs.

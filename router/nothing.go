@@ -35,6 +35,8 @@ func (r *routing) none() error {
 		return slices.MaxFunc(r.refusals, func(a, b error) int { return rankOf(a) - rankOf(b) })
 	case has(isUnfit):
 		return &FieldError{r.ask.Field, "no model that the org's policy takes can serve this call: " + r.told()}
+	case len(r.rule.Try) > 0 && has(func(reason string) bool { return reason == passUnknown }):
+		return &ledger.Error{Code: ledger.CodePolicyForbids, Message: fmt.Sprintf("route %q of the org's policy has nothing that can be called, and names a model that the catalogue does not have, or that is retired: set the policy again: %s", d.Route, r.told())}
 	case has(func(reason string) bool {
 		return reason == passMode || reason == passProvider || reason == passOnly || reason == passPaid
 	}):

@@ -184,11 +184,12 @@ func (r *routing) arrange() {
 	for _, group := range r.groups {
 		var open []Leg
 		owns := false
+		share, of := shareOf(group), map[*ledger.Model]int{}
 		for _, c := range group {
 			if taken[c.choice()] {
 				continue
 			}
-			if len(taken) == maxConsidered {
+			if len(taken) == maxConsidered || of[c.Model] == share {
 				r.pass(c.choice(), passMore)
 				continue
 			}
@@ -206,6 +207,7 @@ func (r *routing) arrange() {
 				continue
 			}
 			taken[c.choice()] = true
+			of[c.Model]++
 			open = append(open, c.Leg)
 		}
 		owned = owned || owns
@@ -215,6 +217,21 @@ func (r *routing) arrange() {
 		}
 		d.Legs = append(d.Legs, r.preferred(open)...)
 	}
+}
+
+// shareOf is how many legs of each model a group may have: where it has more than can be considered, no model's credentials leave
+// out those of another.
+func shareOf(group []candidate) int {
+	if len(group) <= maxConsidered {
+		return maxConsidered
+	}
+	models := 1 // which come one after the other
+	for i := range group[1:] {
+		if group[i].Model != group[i+1].Model {
+			models++
+		}
+	}
+	return max(1, maxConsidered/models)
 }
 
 // owes tells whether an own credential's leg, taken or passed over for a reason, still keeps what comes after it from costing

@@ -280,17 +280,19 @@ func (o *routeOracle) freeOfCharge(l ledger.Choice) bool {
 	return !o.has(l.Model, first...)
 }
 
-// owns tells whether a line of a list is on a credential of the org's own, whatever becomes of it.
+// owns tells whether a line of a list is on a credential of the org's own, whatever becomes of it, and whatever of its model.
 func (o *routeOracle) owns(t router.Try) bool {
 	full := o.full(t.Model)
-	m, known := o.c.models[full]
-	if known && m.Retired || !strings.Contains(full, "/") || !o.takesProvider(full) || o.mode == router.PlatformOnly {
+	if o.mode == router.PlatformOnly {
 		return false
 	}
 	// A line that names one which is not there any more is as one that fails, as long as there is another.
 	gone := t.Credential == gonePin
 	return slices.ContainsFunc(o.c.own, func(a ledger.AttachCredential) bool {
-		return a.Provider == provider(full) && (gone || o.line(t, ledger.Choice{Model: full, Credential: a.Credential, Kind: ledger.BYOK}))
+		if t.Credential == "byok/"+a.Credential {
+			return o.takesProvider(a.Provider + "/")
+		}
+		return strings.Contains(full, "/") && o.takesProvider(full) && a.Provider == provider(full) && (gone || o.line(t, ledger.Choice{Model: full, Credential: a.Credential, Kind: ledger.BYOK}))
 	})
 }
 

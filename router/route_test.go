@@ -3,6 +3,7 @@ package router_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -15,12 +16,12 @@ func routeView(p *router.Policy, wallet ...*ledger.Credential) router.View {
 	features := map[string][]string{
 		"openai/luna": {ledger.FeatureChat, ledger.FeatureTools}, "openai/sol": {ledger.FeatureChat, ledger.FeatureTools, ledger.FeatureImages},
 		"anthropic/opus": {ledger.FeatureChat, ledger.FeatureImages}, "google/flash": {ledger.FeatureChat, ledger.FeatureTools, ledger.FeatureImages},
-		"openai/vec": {ledger.FeatureEmbedding}, "hub/meta/llama": {ledger.FeatureChat},
+		"openai/twin": {ledger.FeatureChat}, "google/twin": {ledger.FeatureChat}, "openai/vec": {ledger.FeatureEmbedding}, "hub/meta/llama": {ledger.FeatureChat},
 	}
 	v := router.View{Policy: p, Auto: []string{"openai/luna", "google/flash"}, Now: 1000,
 		Model: func(name string) *ledger.Model {
 			for full, f := range features {
-				if provider, id, _ := strings.Cut(full, "/"); name == full || name == id {
+				if provider, id, _ := strings.Cut(full, "/"); name == full || name == id && id != "twin" {
 					return &ledger.Model{Name: full, Provider: provider, ID: id, Context: 100_000, MaxOutput: 10_000, Features: f}
 				}
 			}
@@ -173,6 +174,28 @@ func TestRoute(t *testing.T) {
 			route: "routes[0]", legs: "google/flash@pool-google", passed: "openai/luna@gone=credential_replaced"},
 		{name: "an own one that cannot serve is not absent", policy: "routes: [{try: [{model: luna, credential: byok}, {model: flash, credential: platform}]}]", a: ask(func(a *router.Ask) { a.Needs = []string{ledger.FeatureImages} }), wallet: all,
 			route: "routes[0]", passed: "openai/luna@o1=lacks_images openai/luna@o2=lacks_images google/flash@pool-google=paid_fallback_off", err: "model: no model that the org's policy takes can serve this call: openai/luna on byok: lacks_images"},
+		{name: "a retired model on an own one is not absent", policy: "routes: [{name: r, try: [{model: openai/old, credential: byok/o1}, {model: flash, credential: platform}]}]", a: chat, wallet: all,
+			route: "r", passed: "openai/old@o1=unknown_model google/flash@pool-google=paid_fallback_off", err: `route "r" of the org's policy has nothing that can be called, and names a model that the catalogue does not have, or that is retired: set the policy again: openai/old on byok: unknown_model`},
+		{name: "on any own one", policy: "routes: [{name: r, try: [{model: openai/old, credential: byok}, {model: flash, credential: platform}]}]", a: chat, wallet: all,
+			route: "r", passed: "openai/old@o1=unknown_model openai/old@o2=unknown_model google/flash@pool-google=paid_fallback_off", err: "set the policy again"},
+		{name: "or on whichever the mode says", policy: "routes: [{name: r, try: [{model: openai/old}, {model: flash}]}]", a: chat, wallet: all,
+			route: "r", passed: "openai/old@o1=unknown_model openai/old@o2=unknown_model openai/old@pool-openai=unknown_model google/flash@pool-google=paid_fallback_off", err: "set the policy again"},
+		{name: "or on one that another has taken the place of", policy: "routes: [{name: r, try: [{model: openai/old, credential: byok/gone}, {model: flash, credential: platform}]}]", a: chat, wallet: all,
+			route: "r", passed: "openai/old@gone=credential_replaced google/flash@pool-google=paid_fallback_off", err: "names a credential that is detached"},
+		{name: "nor a name that is none any more", policy: "routes: [{name: r, try: [{model: nova, credential: byok/o1}, {model: flash, credential: platform}]}]", a: chat, wallet: all,
+			route: "r", passed: "nova@o1=unknown_model google/flash@pool-google=paid_fallback_off", err: "set the policy again"},
+		{name: "nor a bare name that two providers have", policy: "routes: [{name: r, try: [{model: twin, credential: byok}, {model: flash, credential: platform}]}]", a: chat, wallet: all,
+			route: "r", passed: "twin@o1=unknown_model twin@o2=unknown_model google/flash@pool-google=paid_fallback_off", err: "set the policy again"},
+		{name: "nor one that has become another provider's", policy: "routes: [{name: r, try: [{model: opus, credential: byok/o1}, {model: flash, credential: platform}]}]", a: chat, wallet: all,
+			route: "r", passed: "anthropic/opus@o1=unknown_model google/flash@pool-google=paid_fallback_off", err: "set the policy again"},
+		{name: "the next of own ones goes on after it", policy: "routes: [{try: [{model: openai/old, credential: byok/o1}, {model: luna}]}]", a: chat, wallet: all,
+			route: "routes[0]", legs: "openai/luna@o1 openai/luna@o2", passed: "openai/old@o1=unknown_model openai/luna@pool-openai=paid_fallback_off"},
+		{name: "what may be paid goes on after it", policy: "paid_fallback: true\nroutes: [{try: [{model: openai/old, credential: byok/o1}, {model: flash, credential: platform}]}]", a: chat, wallet: all,
+			route: "routes[0]", legs: "google/flash@pool-google", passed: "openai/old@o1=unknown_model"},
+		{name: "a retired model without an own one costs no more than it did", policy: "routes: [{try: [{model: openai/old, credential: byok}, {model: openai/old, credential: platform}, {model: flash, credential: platform}]}]", a: chat, wallet: pool,
+			route: "routes[0]", legs: "google/flash@pool-google", passed: "openai/old=unknown_model openai/old@pool-openai=unknown_model"},
+		{name: "a retired model that own ones are left out of", policy: "credentials: platform-only\nroutes: [{try: [{model: openai/old}, {model: flash}]}]", a: chat, wallet: all,
+			route: "routes[0]", legs: "google/flash@pool-google", passed: "openai/old@o1=mode_excludes"},
 		{name: "lines that cannot serve are passed over", policy: "routes: [{try: [{model: vec}, {model: opus}, {model: old}, {model: nova}, {model: sol}]}]", a: ask(func(a *router.Ask) { a.Needs = []string{ledger.FeatureTools} }), wallet: pool,
 			route: "routes[0]", legs: "openai/sol@pool-openai", passed: "nova=unknown_model openai/vec@pool-openai=lacks_chat anthropic/opus@pool-anthropic=lacks_tools"},
 		{name: "embeddings by a list", policy: "routes: [{try: [{model: luna}, {model: vec}]}]", a: embed, wallet: pool, route: "routes[0]", legs: "openai/vec@pool-openai", passed: "openai/luna@pool-openai=lacks_embedding"},
@@ -218,7 +241,7 @@ func TestRoute(t *testing.T) {
 		{name: "the request narrows to the platform, which stays shut", a: ask(func(a *router.Ask) { a.Narrowed.Credentials = "platform-only" }), wallet: all, passed: "openai/luna@o1=narrowed", err: "waybill.credentials: the request leaves nothing of what its org's policy allows"},
 		{name: "the request names models", policy: "paid_fallback: true\naliases: {fast: luna}\nroutes: [{auto: {pool: [luna, flash]}}]", a: ask(func(a *router.Ask) { a.Model, a.Narrowed.Models = "auto", []string{"fast"} }), wallet: pool, route: "routes[0]", legs: "openai/luna@pool-openai", passed: "google/flash@pool-google=narrowed"},
 		{name: "providers", policy: "providers: [anthropic]", a: chat, wallet: all, passed: "openai/luna@o1=provider_excluded", err: "the org's policy leaves nothing for this call: openai/luna on byok: provider_excluded"},
-		{name: "a route of nothing", policy: "routes: [{name: r, try: [{model: nova}]}]", a: chat, wallet: all, route: "r", err: `route "r" of the org's policy has nothing that can be called: nova: unknown_model`},
+		{name: "a route of nothing", policy: "routes: [{name: r, try: [{model: nova}]}]", a: chat, wallet: all, route: "r", err: `route "r" of the org's policy has nothing that can be called, and names a model that the catalogue does not have, or that is retired: set the policy again: nova: unknown_model`},
 		{name: "no credential", a: chat, err: "no credential is attached that reaches luna"},
 		{name: "own ones only, and none", policy: "credentials: byok-only", a: chat, err: "the org's policy takes its own credentials only, and none is attached that reaches luna"},
 		{name: "a name that the log would not have whole", policy: `routes: [{when: {model: "x*y"}, try: [{model: luna}]}]`, a: model("x" + strings.Repeat("x", 127) + "y"), wallet: pool, route: "routes[0]", err: `model "` + strings.Repeat("x", 64) + `…" is not in the catalogue`},
@@ -296,5 +319,25 @@ func TestRouteIsBounded(t *testing.T) {
 		if err != nil || len(d.Legs) != 8 || len(d.Scores) > 64 || len(d.Conditions) > 64 || len(d.Passed) > 64 || conditions > 64 {
 			t.Errorf("%s, %s: %d legs, %d scores, %d conditions of %d, %d passed over, %v", c.model, c.policy, len(d.Legs), len(d.Scores), len(d.Conditions), conditions, len(d.Passed), err)
 		}
+	}
+}
+
+// However many credentials the org has for one model, the auto lane weighs the others too.
+func TestAutoWeighsEveryModel(t *testing.T) {
+	p := parsePolicy(t, "routes: [{auto: {pool: [luna, sol, flash, opus]}}]")
+	v := routeView(p, own("a0", "anthropic", ledger.UsePrefer))
+	for i := range 40 {
+		v.Own = append(v.Own, own(fmt.Sprint("o", i), "openai", ledger.UsePrefer), own(fmt.Sprint("g", i), "google", ledger.UsePrefer))
+	}
+	v.Condition = func(c ledger.Choice) ledger.Condition {
+		return ledger.Condition{Model: c.Model, Credential: c.Credential, Open: !strings.HasPrefix(c.Model, "anthropic/")}
+	}
+	d, err := router.Route(router.Ask{Endpoint: router.EndpointChat, Model: "auto", Field: "model"}, v)
+	scored := map[string]int{}
+	for _, s := range d.Scores {
+		scored[s.Model]++
+	}
+	if want := map[string]int{"openai/luna": 16, "openai/sol": 16, "google/flash": 16, "anthropic/opus": 1}; err != nil || !maps.Equal(scored, want) || !strings.HasPrefix(legsOf(d), "anthropic/opus@a0 ") {
+		t.Errorf("%s of %v, %v", legsOf(d), scored, err)
 	}
 }
