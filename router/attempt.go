@@ -264,7 +264,7 @@ func (a *attempt) fall(err error) (done bool, failure *Failure) {
 		a.observe()
 	}
 	a.trial.Report(a.sign(e), a.d.Now())
-	if tell := a.d.Suspect; tell != nil && e.sign() == ClassCredential {
+	if tell := a.d.Suspect; tell != nil && e.condemns() {
 		tell(a.on.Credential, e)
 	}
 	if usage, _ := a.used(); a.out.begun || a.left() && usage != (ledger.Usage{}) {

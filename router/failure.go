@@ -33,6 +33,7 @@ type UpstreamError struct {
 	Message    string        // the provider's own text, cut to a bounded length, secrets removed
 	RetryAfter time.Duration // the provider's hint, 0 if none
 	Phrase     string        // the words of Message by which it was classed, where no code says it
+	OneModel   bool          // it is of the credential's for this model alone: others may answer on it
 	Doubtful   bool          // its code is also that of a thing which a request may name, such as a file
 	Provoked   bool          // what was asked may have brought it about: it is no sign of how the upstream does
 	Err        error         // the cause, if it was ours or the network's
@@ -44,11 +45,14 @@ func (e *UpstreamError) Unfunded(phrases ...string) {
 	message := strings.ToLower(e.Message)
 	for _, phrase := range phrases {
 		if strings.Contains(message, phrase) {
-			e.Class, e.Phrase = ClassCredential, phrase
+			e.Class, e.Phrase, e.OneModel = ClassCredential, phrase, false
 			return
 		}
 	}
 }
+
+// condemns tells whether it is a sign that its credential is of no use, for any model.
+func (e *UpstreamError) condemns() bool { return e.sign() == ClassCredential && !e.OneModel }
 
 // sign is the class by which it counts for the upstream's health.
 func (e *UpstreamError) sign() Class {

@@ -2,8 +2,10 @@ package router
 
 import (
 	"encoding/json"
+	"io"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // stored are the members by which a request names what a provider keeps: files, caches, containers, earlier items. That one of
@@ -27,43 +29,62 @@ func (e *UpstreamError) provokedBy(q *Request) bool {
 	if e.Phrase == "" && !e.Doubtful {
 		return false
 	}
-	said, names := wordsOf(q)
-	return e.Phrase != "" && strings.Contains(said, letters(e.Phrase)) || e.Doubtful && (names || len(q.Header["Anthropic-Beta"]) > 0)
+	w := wordsOf(q)
+	return w.unread || e.Phrase != "" && strings.Contains(w.said.String(), letters(e.Phrase)) || e.Doubtful && (w.names || len(q.Header["Anthropic-Beta"]) > 0)
 }
 
-// wordsOf gives the letters of everything that a request says, and whether it names what a provider keeps. Letters alone, since
-// providers quote what they got with other spaces and escapes.
-func wordsOf(q *Request) (said string, names bool) {
-	var b strings.Builder
-	say := func(s string) {
-		b.WriteString(letters(s))
-		names = names || slices.Contains(stored, s)
-	}
-	say(q.Model)
+// words are what a request says. Letters alone, since providers quote what they got with other spaces and escapes.
+type words struct {
+	said   strings.Builder
+	names  bool // something that a provider keeps
+	unread bool // it has more, which cannot be read
+}
+
+// wordsOf gives the words of a request.
+func wordsOf(q *Request) *words {
+	w := &words{}
+	w.say(q.Model)
 	for _, values := range q.Header {
 		for _, v := range values {
-			say(v)
+			w.say(v)
 		}
 	}
-	for d := json.NewDecoder(strings.NewReader(TextOf(q.Body))); ; { // the strings of it, and the names of members
+	w.unread = w.read(TextOf(q.Body)) != nil
+	return w
+}
+
+func (w *words) say(s string) {
+	w.said.WriteString(letters(s))
+	w.names = w.names || slices.Contains(stored, s)
+}
+
+// read takes the strings of a JSON text, and the names of members. Strings that are such texts themselves, as a call's arguments are
+// in some dialects, go to other providers as what they mean.
+func (w *words) read(text string) error {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber() // some are larger than any that could be told
+	for {
 		token, err := d.Token()
+		if err == io.EOF {
+			return nil
+		}
 		if err != nil {
-			return b.String(), names
+			return err
 		}
 		if s, ok := token.(string); ok {
-			say(s)
+			w.say(s)
+			if strings.HasPrefix(strings.TrimLeft(s, " \t\r\n"), "{") && strings.Contains(s, `\`) {
+				_ = w.read(s) // as far as it is one
+			}
 		}
 	}
 }
 
-// letters are those of a text from a to z, in lower case.
+// letters are those of a text from a to z, folded as strings.ToLower folds: some others become one of these by it.
 func letters(s string) string {
 	return strings.Map(func(c rune) rune {
-		switch {
-		case c >= 'a' && c <= 'z':
+		if c = unicode.ToLower(c); c >= 'a' && c <= 'z' {
 			return c
-		case c >= 'A' && c <= 'Z':
-			return c + 'a' - 'A'
 		}
 		return -1
 	}, s)

@@ -171,6 +171,7 @@ func TestCallersCondemnNoCredential(t *testing.T) {
 	const haiku, flash, luna = "anthropic/claude-haiku-5-5", "google/gemini-3.5-flash", "openai/gpt-6-luna"
 	const ofFile = `{"contents":[{"role":"user","parts":[{"fileData":{"mimeType":"application/pdf","fileUri":"https://generativelanguage.googleapis.com/v1beta/files/x"}},{"text":"hi"}]}]}`
 	const claudeFile = `{"model":"` + haiku + `","max_tokens":50,"messages":[{"role":"user","content":[{"type":"document","source":{"type":"file","file_id":"file_x"}}]}]}`
+	const staleItem = `{"model":"` + luna + `","store":false,"input":[{"type":"message","role":"user","content":"q"},{"type":"reasoning","id":"rs_1","summary":[]},{"type":"message","role":"user","content":"q"}]}`
 	const openaiFile = `{"model":"` + luna + `","store":false,"input":[{"role":"user","content":[{"type":"input_file","file_id":"file_x"}]}]}`
 	for _, tt := range []struct {
 		name           string
@@ -187,6 +188,11 @@ func TestCallersCondemnNoCredential(t *testing.T) {
 		{"in the name of a member", haiku, ledger.DialectAnthropicMessages, `{"credit balance is too low":1,` + chat(haiku, "hi")[1:], 400, claude("invalid_request_error", "credit balance is too low: Extra inputs are not permitted"), false, false},
 		{"in two pieces", haiku, ledger.DialectAnthropicMessages, `{"credit balance":{"is too low":1},` + chat(haiku, "hi")[1:], 400, claude("invalid_request_error", "credit balance is too low: Extra inputs"), false, false},
 		{"by way of another dialect", haiku, ledger.DialectOpenAIChat, chat(haiku, "the api usage limits"), 429, claude("rate_limit_error", "api usage limits"), false, false},
+		{"behind a number that is out of range", haiku, ledger.DialectAnthropicMessages, `{"tools":[{"name":"f","input_schema":{"type":"object","maximum":1e999}}],` + chat(haiku, "credit balance is too low")[1:], 400, claude("invalid_request_error", "credit balance is too low"), false, false},
+		{"which alone is no reason", haiku, ledger.DialectAnthropicMessages, `{"tools":[{"name":"f","input_schema":{"type":"object","maximum":1e999}}],` + chat(haiku, "hi")[1:], 400, claude("invalid_request_error", low), true, true},
+		{"with other letters that are small as these", haiku, ledger.DialectAnthropicMessages, chat(haiku, "cred\u0130t balance is too low"), 400, claude("invalid_request_error", "cred\u0130t balance is too low"), false, false},
+		{"in the arguments of a call", haiku, ledger.DialectOpenAIChat, `{"model":"` + haiku + `","messages":[{"role":"user","content":"hi"},{"role":"assistant","tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{\"a\":\"cr\\u0065dit balance is too low\"}"}}]},{"role":"tool","tool_call_id":"c","content":"x"}],"tools":[{"type":"function","function":{"name":"f"}}]}`,
+			400, claude("invalid_request_error", "input: credit balance is too low"), false, false},
 		{"money in the words of a caller", haiku, ledger.DialectAnthropicMessages, chat(haiku, "credit"), 403, claude("permission_error", "no: credit"), true, true},
 		{"a spending cap", flash, ledger.DialectGemini, `{"contents":[{"role":"user","parts":[{"text":"hi"}]}]}`, 429, google("RESOURCE_EXHAUSTED", cap, ""), true, true},
 		{"said back", flash, ledger.DialectGemini, `{"contents":[{"role":"user","parts":[{"text":"spending cap"}]}]}`, 429, google("RESOURCE_EXHAUSTED", "spending cap", ""), false, false},
@@ -201,6 +207,8 @@ func TestCallersCondemnNoCredential(t *testing.T) {
 		{"forbidden", haiku, ledger.DialectAnthropicMessages, claudeFile, 403, claude("permission_error", "no"), false, false},
 		{"with a bad key", haiku, ledger.DialectAnthropicMessages, claudeFile, 401, claude("authentication_error", "no"), true, true},
 		{"OpenAI's files", luna, ledger.DialectOpenAIResponses, openaiFile, 404, openai("null", "No file found with id 'file_x'."), false, false},
+		{"an item that is not kept", luna, ledger.DialectOpenAIResponses, staleItem, 404, `{"error":{"message":"Item with id 'rs_1' not found.","type":"invalid_request_error","param":"input","code":null}}`, false, false},
+		{"an unknown model and an item", luna, ledger.DialectOpenAIResponses, staleItem, 404, `{"error":{"message":"no","type":"invalid_request_error","param":"model","code":null}}`, true, false},
 		{"an unknown model and a file", luna, ledger.DialectOpenAIResponses, openaiFile, 404, openai(`"model_not_found"`, "no"), true, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -225,6 +233,71 @@ func TestCallersCondemnNoCredential(t *testing.T) {
 			seen := n.d.Health.Condition(leg, n.d.Now())
 			if !called || f == nil || seen.Open != tt.blames || (seen.Failures > 0) != tt.counts || (blamed > 0) != tt.blames {
 				t.Errorf("%+v: the leg is %+v, and the credential was suspected %d times", f, seen, blamed)
+			}
+		})
+	}
+}
+
+// Who brings back an item that its provider does not keep is told so, and not that the model is unknown.
+func TestItemsThatAreNotKept(t *testing.T) {
+	n := newNode(t)
+	n.open("acme", "teams")
+	n.upstream("openai", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprint(w, `{"error":{"message":"Item with id 'msg_1' not found.","type":"invalid_request_error","param":"input","code":null}}`)
+	})
+	a := n.say(ledger.DialectOpenAIResponses, "acme", `{"model":"openai/gpt-6-luna","store":false,"input":[{"type":"message","role":"user","content":"q"},{"type":"message","id":"msg_1","role":"assistant","content":[{"type":"output_text","text":"a"}]},{"type":"message","role":"user","content":"q"}]}`)
+	if f := a.failure; f == nil || f.Status != 404 || f.Code != string(ledger.CodeInvalid) || f.Field != "input" || f.Message != "openai/gpt-6-luna refused the request: Item with id 'msg_1' not found." {
+		t.Errorf("%+v", f)
+	}
+}
+
+// That a model's quota of the day is used up rests its leg, and condemns no credential: other models answer on it.
+func TestDailyQuotas(t *testing.T) {
+	const pro, flash = "google/gemini-2.5-pro", "google/gemini-3.5-flash"
+	violation := func(quotas ...string) string {
+		var all []string
+		for _, q := range quotas {
+			all = append(all, `{"quotaId":"`+q+`"}`)
+		}
+		return `{"@type":"type.googleapis.com/google.rpc.QuotaFailure","violations":[` + strings.Join(all, ",") + `]}`
+	}
+	const ofModel, ofProject = "GenerateRequestsPerDayPerProjectPerModel-FreeTier", "GenerateRequestsPerDayPerProject"
+	for _, tt := range []struct {
+		name, message, details string
+		blames                 bool
+	}{
+		{"a model's", "why", violation(ofModel), false},
+		{"and one of the minute", "why", violation("GenerateRequestsPerMinutePerProject", ofModel, "GenerateContentInputTokensPerModelPerDay"), false},
+		{"the project's", "why", violation(ofProject), true},
+		{"both", "why", violation(ofModel, ofProject), true},
+		{"the other way round", "why", violation(ofProject) + "," + violation(ofModel), true},
+		{"a model's, and no money", "Your project has exceeded its monthly spending cap.", violation(ofModel), true},
+		{"a model's, and no account", "why", violation(ofModel) + `,{"reason":"CONSUMER_SUSPENDED"}`, true},
+		{"no account, and a model's", "why", `{"reason":"CONSUMER_SUSPENDED"},` + violation(ofModel), true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := newNode(t)
+			n.open("acme", "teams")
+			n.policy("acme", `{"routes":[{"when":{"model":"gemini-2.5-pro"},"try":[{"model":"`+pro+`"},{"model":"`+flash+`"}]}]}`)
+			blamed := 0
+			n.d.Suspect = func(*ledger.Credential, *router.UpstreamError) { blamed++ }
+			n.upstream("google", func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				if strings.Contains(r.URL.Path, "gemini-2.5-pro") {
+					w.WriteHeader(http.StatusTooManyRequests)
+					fmt.Fprintf(w, `{"error":{"code":429,"message":%q,"status":"RESOURCE_EXHAUSTED","details":[%s]}}`, tt.message, tt.details)
+					return
+				}
+				fmt.Fprint(w, `{"candidates":[{"content":{"role":"model","parts":[{"text":"ok"}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":1}}`)
+			})
+			a := n.ask(t.Context(), "acme", pro, "hi", "")
+			open := func(model string) bool {
+				return n.d.Health.Open(ledger.Choice{Model: model, Credential: n.pool["google"], Kind: ledger.Platform}, n.d.Now())
+			}
+			if a.failure != nil || a.facts.Model != flash || !open(pro) || open(flash) || (blamed > 0) != tt.blames {
+				t.Errorf("%+v by %s; open %v and %v, suspected %d times", a.failure, a.facts.Model, open(pro), open(flash), blamed)
 			}
 		})
 	}

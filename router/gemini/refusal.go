@@ -74,16 +74,17 @@ func (d *decoder) Refusal(status int, body gjson.Result) *router.UpstreamError {
 }
 
 // readDetail reads one of google.rpc.ErrorInfo, QuotaFailure and RetryInfo. A quota of the day cannot be waited
-// for, so that it condemns the credential for this call as spent credit does.
+// for, so that it condemns the credential as spent credit does: for its model alone, where every such quota is a model's.
 func readDetail(out *router.UpstreamError, detail gjson.Result) {
 	if reason := detail.Get("reason").String(); unusable[reason] || strings.HasPrefix(reason, "API_KEY_") {
-		out.Class, out.Code, out.Doubtful = router.ClassCredential, reason, false
+		out.Class, out.Code, out.Doubtful, out.OneModel = router.ClassCredential, reason, false, false
 	}
 	if field := detail.Get("fieldViolations.0.field"); field.Type == gjson.String {
 		out.Field = field.Str
 	}
 	detail.Get("violations").ForEach(func(_, v gjson.Result) bool {
-		if strings.Contains(v.Get("quotaId").String(), "PerDay") {
+		if quota := v.Get("quotaId").String(); strings.Contains(quota, "PerDay") {
+			out.OneModel = strings.Contains(quota, "PerModel") && (out.OneModel || out.Class != router.ClassCredential)
 			out.Class = router.ClassCredential
 		}
 		return true

@@ -56,7 +56,7 @@ func Refusal(status int, body gjson.Result) *router.UpstreamError {
 	case !e.IsObject():
 		e = body
 	}
-	code, kind := e.Get("code").String(), e.Get("type").String()
+	code, kind, field := e.Get("code").String(), e.Get("type").String(), e.Get("param").String()
 	if kind == "error" {
 		kind = ""
 	}
@@ -68,11 +68,14 @@ func Refusal(status int, body gjson.Result) *router.UpstreamError {
 	if !ok && status == 0 && strings.Contains(code, "image") {
 		class, ok = router.ClassBadRequest, true
 	}
+	if !ok && status == http.StatusNotFound && field != "" && field != "model" { // an item of the input, say, that is not kept
+		class, ok = router.ClassBadRequest, true
+	}
 	if !ok {
 		class = router.ClassOf(status)
 	}
 	_, certain := classes[code]
-	return &router.UpstreamError{Class: class, Code: cmp.Or(code, kind), Field: e.Get("param").String(), TooLong: code == router.CodeTooLong,
+	return &router.UpstreamError{Class: class, Code: cmp.Or(code, kind), Field: field, TooLong: code == router.CodeTooLong,
 		Message: e.Get("message").String(), Doubtful: !certain && (status == http.StatusForbidden || status == http.StatusNotFound || kind == "permission_error")}
 }
 
