@@ -272,7 +272,7 @@ func (a *attempt) fall(err error) (done bool, failure *Failure) {
 	}
 	a.record(ledger.Failed, e)
 	a.last, a.lastLeg, a.lastDialect = e, a.on, a.dialect
-	if slices.Contains(transient, e.Class) && e.RetryAfter <= maxRetryPause {
+	if slices.Contains(transient, e.Class) && !e.Provoked && e.RetryAfter <= maxRetryPause {
 		a.fleeting, a.fleetingLeg = e, a.on
 	}
 	a.said = plain(e.words(), a.secret, maxMessage)

@@ -14,6 +14,7 @@ const mostProbes = 16
 
 // legHealth is what is known of one leg.
 type legHealth struct {
+	shared   bool              // its credential is the platform's
 	failures int               // in a row
 	until    time.Time         // the end of the pause after the last of them
 	since    time.Time         // the third, which opened the breaker

@@ -68,6 +68,7 @@ func NewHealth() *Health {
 type Trial struct {
 	health   *Health
 	leg      breakerKey
+	shared   bool // the credential is the platform's
 	org      string
 	lapses   time.Time // when others no longer wait for what it finds, if it is a probe
 	pace     pace
@@ -85,7 +86,7 @@ func (h *Health) allow(c ledger.Choice, s standing, now time.Time) (*Trial, bool
 	if h.pause(c, s, now) > 0 {
 		return nil, false
 	}
-	t := &Trial{health: h, leg: keyOf(c, s), org: s.org, reported: s.mute}
+	t := &Trial{health: h, leg: keyOf(c, s), shared: c.Kind == ledger.Platform, org: s.org, reported: s.mute}
 	if l := h.legs[t.leg]; l != nil && l.failing() && !s.mute && !l.probe(t, now) {
 		return nil, false
 	}
@@ -196,7 +197,7 @@ func (t *Trial) Report(class Class, now time.Time) {
 		return
 	}
 	if l == nil {
-		l = h.add(t.leg, now)
+		l = h.add(t, now)
 	}
 	l.heard = now
 	l.seen.note(t.pace, now)
@@ -211,19 +212,19 @@ func (t *Trial) Report(class Class, now time.Time) {
 	l.seen.calls.add(class != "", now)
 }
 
-// add makes room for a leg. Where there is none, what has faded goes; and where that is too little, every leg whose breaker
-// is not open.
-func (h *Health) add(leg breakerKey, now time.Time) *legHealth {
+// add makes room for a call's leg. Where there is none, what has faded goes; and where that is too little, every leg on an org's own
+// credential whose breaker is not open. What is known of the platform's, which has no names but those of the catalogue, is everybody's.
+func (h *Health) add(t *Trial, now time.Time) *legHealth {
 	if len(h.legs) >= h.most {
 		maps.DeleteFunc(h.legs, func(_ breakerKey, l *legHealth) bool {
-			return l.pause(now) == 0 && len(l.waiting) == 0 && now.Sub(l.heard) >= allFaded
+			return l.pause(now) == 0 && len(l.waiting) == 0 && now.Sub(l.heard) >= allFaded && !(l.shared && l.failures > 0)
 		})
 		if len(h.legs) >= 2*manyBreakers {
-			maps.DeleteFunc(h.legs, func(_ breakerKey, l *legHealth) bool { return l.pause(now) == 0 })
+			maps.DeleteFunc(h.legs, func(_ breakerKey, l *legHealth) bool { return l.pause(now) == 0 && !l.shared })
 		}
 		h.most = max(manyBreakers, 2*len(h.legs))
 	}
-	l := &legHealth{}
-	h.legs[leg] = l
+	l := &legHealth{shared: t.shared}
+	h.legs[t.leg] = l
 	return l
 }

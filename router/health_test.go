@@ -1,6 +1,7 @@
 package router_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -137,6 +138,31 @@ func TestBreakersAreBounded(t *testing.T) {
 	}
 	if !h.Open(down, now) {
 		t.Error("a breaker that is open was forgotten")
+	}
+}
+
+// Nor must they have what is known of the platform's legs forgotten: their figures, and how often in a row they have failed.
+func TestMadeUpModelsWipeNothing(t *testing.T) {
+	leg := ledger.Choice{Model: "openai/gpt-6-sol", Credential: "cred_pool", Kind: ledger.Platform}
+	for _, each := range []time.Duration{time.Millisecond, 20 * time.Millisecond} { // within the time in which figures fade, and beyond
+		h, alone, now := router.NewHealth(), router.NewHealth(), time.Unix(1_800_000_000, 0)
+		for _, h := range []*router.Health{h, alone} {
+			for range 2 {
+				trial, _ := h.Allow(leg, now)
+				trial.Streamed(20*time.Second, 100, 10*time.Second)
+				trial.Report(router.ClassOverloaded, now)
+			}
+		}
+		for i := range 20_000 {
+			now = now.Add(each)
+			try(h, ledger.Choice{Model: fmt.Sprint("openai/x", i), Credential: "cred_org", Kind: ledger.BYOK}, now, "")
+		}
+		if got, want := h.Condition(leg, now), alone.Condition(leg, now); got != want || h.Remembered() > 10_000 {
+			t.Errorf("%+v, not %+v, among %d", got, want, h.Remembered())
+		}
+		if try(h, leg, now, router.ClassOverloaded); !h.Open(leg, now) {
+			t.Error("its third failure in a row does not open its breaker")
+		}
 	}
 }
 

@@ -128,7 +128,7 @@ func (t *Trial) Wait(from time.Time) {
 	defer h.mu.Unlock()
 	l := h.legs[t.leg]
 	if l == nil {
-		l = h.add(t.leg, from)
+		l = h.add(t, from)
 		l.heard = from
 	}
 	t.from, t.at, t.place = from, l, len(l.waiting)

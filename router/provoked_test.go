@@ -137,6 +137,43 @@ func TestEndlessArguments(t *testing.T) {
 	}
 }
 
+// Nor is one asked for once more that is too large, be it whole or in a frame; and what its provider may bill for it is in the books.
+func TestEndlessAnswers(t *testing.T) {
+	for name, more := range map[string]string{"whole": "", "a frame": `,"stream":true`} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t)
+			n.open("acme", "teams")
+			n.policy("acme", `{"routes":[{"try":[{"model":"openai/gpt-6-luna"}]}]}`)
+			var calls atomic.Int64
+			n.upstream("openai", func(w http.ResponseWriter, _ *http.Request) {
+				calls.Add(1)
+				w.Header().Set("Content-Type", "application/json")
+				if more != "" {
+					w.Header().Set("Content-Type", "text/event-stream")
+					fmt.Fprint(w, `data: {"x":"`)
+				}
+				for range 40 {
+					if _, err := fmt.Fprint(w, strings.Repeat(" ", 1<<20)); err != nil {
+						return
+					}
+				}
+			})
+			a := n.ask(t.Context(), "acme", models[0], "hi", more)
+			events := n.trace(a.id)
+			v, ok := events[len(events)-1].(*ledger.RequestVoided)
+			if !ok || a.code() != "upstream_failed" || calls.Load() != 1 || len(v.Attempts) != 1 {
+				t.Fatalf("%+v after %d calls", a.failure, calls.Load())
+			}
+			if at := v.Attempts[0]; at.Usage.Input == 0 || at.Source != ledger.UsageEstimate || v.Absorbed == 0 {
+				t.Errorf("absorbed %v of %+v", v.Absorbed, at)
+			}
+			if n.d.Health.Condition(ledger.Choice{Model: models[0], Credential: n.pool["openai"]}, n.d.Now()).Failures != 0 {
+				t.Error("its leg has it in its figures")
+			}
+		})
+	}
+}
+
 // Whoever brings back hundreds of items is not told of each.
 func TestWarningsOfManyItems(t *testing.T) {
 	n := newNode(t)
