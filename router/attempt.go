@@ -263,6 +263,7 @@ func (a *attempt) fall(err error) (done bool, failure *Failure) {
 	if a.task.Request.Stream {
 		a.observe()
 	}
+	a.trial.Hinted(e.RetryAfter)
 	a.trial.Report(a.sign(e), a.d.Now())
 	if tell := a.d.Suspect; tell != nil && e.condemns() {
 		tell(a.on.Credential, e)

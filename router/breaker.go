@@ -16,7 +16,7 @@ const mostProbes = 16
 type legHealth struct {
 	shared   bool              // its credential is the platform's
 	failures int               // in a row
-	until    time.Time         // the end of the pause after the last of them
+	until    time.Time         // the end of the pause after them, or of the one that the upstream asked for
 	since    time.Time         // the third, which opened the breaker
 	why      Class             // of the last of them
 	probes   map[string]*Trial // that were let through while it fails, by org, as long as nothing is known of them
@@ -81,18 +81,22 @@ func (l *legHealth) well() {
 	l.failures, l.why, l.probes, l.vain = 0, "", nil, 0
 }
 
-// fail counts a failure.
-func (l *legHealth) fail(class Class, now time.Time) {
+// fail counts a failure. As long as its upstream asks for, within bounds, a leg is left alone after the first as well.
+func (l *legHealth) fail(class Class, hint time.Duration, now time.Time) {
 	before := l.failing()
 	l.failures++
 	if class == ClassCredential {
 		l.failures = max(l.failures, breakerFailures)
 	}
-	if l.why = class; !l.failing() {
-		return
+	l.why = class
+	if l.failing() {
+		hint = breakerPause
+		l.probes, l.vain = nil, 0
+		if !before {
+			l.since = now
+		}
 	}
-	if !before {
-		l.since = now
+	if until := now.Add(min(hint, breakerPause)); until.After(l.until) {
+		l.until = until
 	}
-	l.until, l.probes, l.vain = now.Add(breakerPause), nil, 0
 }

@@ -72,6 +72,7 @@ type Trial struct {
 	org      string
 	lapses   time.Time // when others no longer wait for what it finds, if it is a probe
 	pace     pace
+	hint     time.Duration
 	from     time.Time  // since when it waits for content
 	at       *legHealth // where it waits; nil: it does not
 	place    int        // there
@@ -131,7 +132,7 @@ func (h *Health) Condition(c ledger.Choice, now time.Time) ledger.Condition {
 type State struct {
 	Failing bool      // its breaker is open, or nothing has come through since; or its credential is of no use
 	Since   time.Time // it has failed, if it does
-	Why     Class     // of its latest failure, if it does
+	Why     Class     // of its latest failure, if it does, or rests for as long as its upstream has asked
 }
 
 // State says whether a leg answers, as far as is known.
@@ -145,6 +146,8 @@ func (h *Health) state(c ledger.Choice, s standing, now time.Time) State {
 	}
 	if l := h.legs[keyOf(c, s)]; l != nil && l.failing() {
 		return State{true, l.since, l.why}
+	} else if l != nil && l.pause(now) > 0 {
+		return State{Why: l.why}
 	}
 	return State{}
 }
@@ -174,6 +177,9 @@ func (h *Health) Clear(credential string) {
 		}
 	}
 }
+
+// Hinted notes for how long the upstream asks to be left alone. To be called before Report.
+func (t *Trial) Hinted(pause time.Duration) { t.hint = pause }
 
 // Report says how the call went; only the first report counts. A call that says nothing about the upstream, because the
 // caller left or what was asked was at fault, only gives back the probe that it may be. That a provider does not know a
@@ -207,7 +213,7 @@ func (t *Trial) Report(class Class, now time.Time) {
 	case class == "":
 		l.well()
 	case class != ClassNotFound && (probe || !l.failing() || l.pause(now) == 0): // else it was under way before, and is no news
-		l.fail(class, now)
+		l.fail(class, t.hint, now)
 	}
 	l.seen.calls.add(class != "", now)
 }

@@ -122,6 +122,49 @@ func TestProbe(t *testing.T) {
 	}
 }
 
+// An upstream that asks to be left alone is, from the first time on, but not for longer than an open breaker would be.
+func TestPauseOnRequest(t *testing.T) {
+	h, now := router.NewHealth(), time.Unix(1_800_000_000, 0)
+	leg := ledger.Choice{Model: "openai/gpt-6-sol", Credential: "cred_1"}
+	hinted := func(class router.Class, hint time.Duration) {
+		t.Helper()
+		trial, ok := h.Allow(leg, now)
+		if !ok {
+			t.Fatal("it rests")
+		}
+		trial.Hinted(hint)
+		trial.Report(class, now)
+	}
+	for hint, rests := range map[time.Duration]time.Duration{2 * time.Second: 2 * time.Second, 50 * time.Second: 30 * time.Second} {
+		under, _ := h.Allow(leg, now)
+		failed, _ := h.Allow(leg, now)
+		if hinted(router.ClassRateLimited, hint); h.State(leg, now) != (router.State{Why: router.ClassRateLimited}) {
+			t.Errorf("%+v", h.State(leg, now))
+		}
+		failed.Report(router.ClassServerError, now) // without a hint, which shortens nothing
+		under.Report("", now)                       // nor does what was under way
+		if last := now.Add(rests - 1); !h.Open(leg, last) || !h.Condition(leg, last).Open || try(h, leg, last, "") {
+			t.Errorf("it is called within %v", rests)
+		}
+		if now = now.Add(rests); !try(h, leg, now, "") || h.State(leg, now) != (router.State{}) {
+			t.Errorf("it is not called after %v", rests)
+		}
+	}
+	hinted(router.ClassBadRequest, time.Minute)
+	hinted(router.ClassCanceled, time.Minute)
+	hinted("", time.Minute)
+	if h.Open(leg, now) {
+		t.Error("one that says nothing of it has it rest")
+	}
+	for range 3 {
+		hinted(router.ClassRateLimited, time.Millisecond)
+		now = now.Add(time.Millisecond)
+	}
+	if !try(h, leg, now.Add(30*time.Second), "") || !try(h, leg, now.Add(29*time.Second), "") {
+		t.Error("the probe that succeeds leaves a pause")
+	}
+}
+
 // A caller who makes up names of models must not fill the memory with breakers.
 func TestBreakersAreBounded(t *testing.T) {
 	h, now := router.NewHealth(), time.Unix(1_800_000_000, 0)

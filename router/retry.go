@@ -78,7 +78,7 @@ func (r *run) again() (leg Leg, ok bool) {
 		return Leg{}, false
 	}
 	pause := retryPause(e.RetryAfter, r.inputs.Seed, r.calls)
-	if r.late(pause) || r.d.Health.rests(leg.choice(), r.standing(), r.d.Now()) > 0 || !r.d.Retries.take(leg.Credential.ID) {
+	if r.late(pause) || r.d.Health.rests(leg.choice(), r.standing(), r.d.Now()) > pause || !r.d.Retries.take(leg.Credential.ID) {
 		return Leg{}, false
 	}
 	return leg, r.wait(pause)

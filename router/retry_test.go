@@ -2,6 +2,7 @@ package router_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -169,6 +170,49 @@ func TestCapReached(t *testing.T) {
 	n.do(ledger.AttachCredential{Org: "org_a", Credential: "cred_own", Provider: "openai", Fingerprint: "f", Use: ledger.UseFallback})
 	if a := call("req_own"); a.failure != nil || a.facts.Kind != ledger.BYOK {
 		t.Errorf("%+v", a.failure)
+	}
+}
+
+// The upstream that asks to be left alone is left alone by all, who are told for how long; a call that was too large for it alone
+// shuts out no other.
+func TestRetryAfterIsEverybodys(t *testing.T) {
+	n, clock := wound(t)
+	n.open("org_a", "teams")
+	n.open("org_b", "teams")
+	remove := n.up.Script("openai", "gpt-6-luna", sandbox.Script{Fail: sandbox.RateLimited, RetryAfter: 20 * time.Second})
+	if a := n.ask(t.Context(), "org_a", models[0], "hello", ""); a.code() != "rate_limited" || a.failure.RetryAfter != 20*time.Second {
+		t.Fatalf("%+v", a.failure)
+	}
+	remove()
+	clock.sleep(t.Context(), 12500*time.Millisecond)
+	a := n.ask(t.Context(), "org_b", models[0], "hello", "")
+	if f := a.failure; f == nil || f.Status != 503 || f.RetryAfter != 8*time.Second || len(n.up.Calls()) != 1 || !strings.Contains(f.Message, "(breaker_open: rate_limited)") {
+		t.Errorf("%+v after %d calls", f, len(n.up.Calls()))
+	}
+	clock.sleep(t.Context(), 7500*time.Millisecond)
+	if a := n.ask(t.Context(), "org_b", models[0], "hello", ""); a.failure != nil {
+		t.Errorf("%+v", a.failure)
+	}
+
+	large := true
+	n.upstream("openai", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if large {
+			w.Header().Set("Retry-After", "20")
+			w.WriteHeader(http.StatusTooManyRequests)
+			fmt.Fprint(w, `{"error":{"message":"Request too large for gpt-6-luna in organization org-x on tokens per min (TPM): Limit 30000, Requested 50000.","type":"tokens","code":"rate_limit_exceeded"}}`)
+			return
+		}
+		fmt.Fprint(w, `{"id":"c","object":"chat.completion","model":"gpt-6-luna","choices":[{"index":0,"message":{"role":"assistant","content":"ok"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4}}`)
+	})
+	for range 4 {
+		if a := n.ask(t.Context(), "org_a", models[0], "hello", ""); a.code() != "rate_limited" {
+			t.Fatalf("%+v", a.failure)
+		}
+	}
+	large = false
+	if a := n.ask(t.Context(), "org_b", models[0], "hello", ""); a.failure != nil {
+		t.Errorf("beside calls that are too large: %+v", a.failure)
 	}
 }
 

@@ -101,12 +101,11 @@ func TestTiersAreKnownApart(t *testing.T) {
 		fmt.Fprint(w, `{"id":"c","object":"chat.completion","model":"gpt-6-luna","choices":[{"index":0,"message":{"role":"assistant","content":"ok"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4}}`)
 	})
 	leg := ledger.Choice{Model: models[0], Credential: n.pool["openai"], Kind: ledger.Platform}
-	var flex *answer
 	for range 4 {
-		flex = n.ask(t.Context(), "org_a", models[0], "hi", `,"service_tier":"flex"`)
+		n.ask(t.Context(), "org_a", models[0], "hi", `,"service_tier":"flex"`)
 	}
 	before := calls.Load()
-	flex = n.ask(t.Context(), "org_a", models[0], "hi", `,"service_tier":"flex"`)
+	flex := n.ask(t.Context(), "org_a", models[0], "hi", `,"service_tier":"flex"`)
 	if f := flex.failure; f == nil || f.Status != http.StatusServiceUnavailable || calls.Load() != before || !strings.Contains(f.Message, "breaker_open: rate_limited since") {
 		t.Errorf("the tier itself rests not: %+v after %d calls more", f, calls.Load()-before)
 	}

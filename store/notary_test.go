@@ -348,7 +348,7 @@ func TestNewKey(t *testing.T) {
 	if r := (&story{TB: t, dir: dir}).verify(VerifyOptions{}); r.First() != nil || r.Checkpoints != 2 {
 		t.Errorf("%+v", r)
 	}
-	if n, err = g.start(t, dir, NotaryOptions{}); err != nil {
+	if _, err := g.start(t, dir, NotaryOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -46,6 +46,9 @@ var classes = map[string]router.Class{
 	"invalid_request_error":                router.ClassBadRequest,
 }
 
+// tooLarge begins the message of a 429 for a call that alone is beyond what an account may use in a minute: smaller ones are taken.
+const tooLarge = "Request too large"
+
 // Refusal reads an error of OpenAI's in either of its dialects: {"error":{"message","type","param","code"}}, and the event {"type":"error","code","message","param"},
 // whose members stand by themselves. Status is 0 for an error inside an answer; that of an error in place of one may be 200.
 func Refusal(status int, body gjson.Result) *router.UpstreamError {
@@ -75,8 +78,9 @@ func Refusal(status int, body gjson.Result) *router.UpstreamError {
 		class = router.ClassOf(status)
 	}
 	_, certain := classes[code]
+	message := e.Get("message").String()
 	return &router.UpstreamError{Class: class, Code: cmp.Or(code, kind), Field: field, TooLong: code == router.CodeTooLong,
-		Message: e.Get("message").String(), Doubtful: !certain && (status == http.StatusForbidden || status == http.StatusNotFound || kind == "permission_error")}
+		Message: message, Provoked: strings.HasPrefix(message, tooLarge), Doubtful: !certain && (status == http.StatusForbidden || status == http.StatusNotFound || kind == "permission_error")}
 }
 
 // Refusal reads the error of a call or a stream.
