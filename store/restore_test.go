@@ -316,6 +316,53 @@ func TestRestoredNodeReplicatesOn(t *testing.T) {
 	}
 }
 
+// Where the lost node lives after all and writes on, the restored one does not take its replica from it; and where the restored one
+// has, the lost one does not take it back.
+func TestRestoredNodeAndTheLostOne(t *testing.T) {
+	dir, key := t.TempDir(), newKey(t)
+	o := Options{Dir: dir, NewID: ids(), Ballast: -1}
+	newNode(t, o, "acme").Close()
+	openVault(t, dir, key).Close()
+	c := copiedTo(t, dir)
+	at := func(dir string) *ReplicaConfig {
+		own := *c
+		own.Databases = slices.Clone(c.Databases)
+		for i := range own.Databases {
+			own.Databases[i].Path = filepath.Join(dir, filepath.Base(own.Databases[i].Path))
+		}
+		return &own
+	}
+	work := func(dir, request string) error {
+		r, err := Replicate(t.Context(), at(dir), logPath(dir), filepath.Join(dir, vaultFile))
+		if err != nil {
+			return err
+		}
+		s := reopen(t, Options{Dir: dir, Ballast: -1, Replicated: true})
+		must(t, s, admit("acme", request))
+		return errors.Join(r.SyncTo(t.Context()), s.Close(), r.Close(t.Context()))
+	}
+	first, second := restore(t, RestoreOptions{Replicas: c, Master: key}), restore(t, RestoreOptions{Replicas: c, Master: key})
+	if err := work(dir, "r1"); err != nil {
+		t.Fatal(err)
+	}
+	var other *Divergence
+	if err := work(first.Dir, "r2"); !errors.As(err, &other) {
+		t.Errorf("the lost node lives, and the restored one goes on: %v", err)
+	}
+	third := restore(t, RestoreOptions{Replicas: c, Master: key})
+	if err := work(third.Dir, "r3"); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{dir, second.Dir} {
+		if err := work(dir, "r4"); !errors.As(err, &other) {
+			t.Errorf("another node has taken over, and %s goes on: %v", dir, err)
+		}
+	}
+	if last := restore(t, RestoreOptions{Replicas: c, Master: key}); last.From != third.From+2 {
+		t.Errorf("the replica leads to %d, want %d", last.From, third.From+2)
+	}
+}
+
 func TestRestoreRefusesAFolderInUse(t *testing.T) {
 	dir, key := t.TempDir(), newKey(t)
 	newNode(t, Options{Dir: dir, Ballast: -1}, "acme").Close()
