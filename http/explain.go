@@ -57,6 +57,9 @@ func explainPolicy(c *call, in explanationAsked) (out explanation, err error) {
 		}
 		d, _ := router.Route(a, v) // a refusal is told as any other reason
 		out.Explanation = router.Explain(d, a, v)
+		if c.s.o.Dispatcher != nil {
+			out.Standing(c.s.o.Dispatcher.Health, now)
+		}
 	})
 	return out, err
 }

@@ -267,3 +267,21 @@ func TestNotesOfRequests(t *testing.T) {
 		t.Errorf("%s", a.body)
 	}
 }
+
+// What rests at the moment is said of the leg: a call that comes now passes it over.
+func TestExplainTellsWhatRests(t *testing.T) {
+	n := newNode(t, nil)
+	_, admin := n.open("acme", "teams", "admin", "inference")
+	p := n.as(admin)
+	ask := `{"request":` + chatBody(luna, "hi", "") + `}`
+	p.call("POST", "/api/v1/orgs/acme/credentials", `{"provider":"openai","name":"ours","secret":"sk-sandbox-fail-invalid-key"}`).want(201)
+	p.chat(luna, "hi", "").want(503)
+	a := p.call("POST", policyPath+"/explain", ask).want(200)
+	if rests := a.text("legs.0.rests"); a.get("legs.0.order") != 1.0 || !strings.HasPrefix(rests, "breaker_open: credential since ") {
+		t.Errorf("the call is refused for it, and explained so: %s", a.body)
+	}
+	n.as(operatorToken).call("PUT", policyPath, "credentials: platform-only").want(200)
+	if a := p.call("POST", policyPath+"/explain", ask).want(200); a.get("legs.0.rests") != nil {
+		t.Errorf("%s", a.body)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"waybill/ledger"
 )
@@ -63,6 +64,7 @@ type ExplainedLeg struct {
 	Cap       int64             `json:"output_cap,omitzero"`
 	Worst     string            `json:"worst_usd,omitzero"`
 	Unfunded  *ExplainedError   `json:"unfunded,omitempty"` // why the ledger would not admit the leg now: money, or a cap of the key
+	Rests     string            `json:"rests,omitzero"`     // why it is not called when its turn comes now: breaker_open, of what failure and since when
 	Score     *ledger.Score     `json:"score,omitempty"`    // of the auto lane
 	Condition *ledger.Condition `json:"condition,omitempty"`
 }
@@ -166,6 +168,24 @@ func Explain(d Decision, a Ask, v View) Explanation {
 		e.Refused = explainedError(err)
 	}
 	return e
+}
+
+// Standing says of the legs that are tried which of them rest at the moment, so that a call would pass them over.
+func (e *Explanation) Standing(h *Health, now time.Time) {
+	for i := range e.Legs {
+		l := &e.Legs[i]
+		if l.Order == 0 || !h.Open(l.Choice, now) {
+			continue
+		}
+		s := h.State(l.Choice, now)
+		l.Rests = breakerOpen
+		if s.Why != "" {
+			l.Rests += ": " + string(s.Why)
+		}
+		if !s.Since.IsZero() {
+			l.Rests += " since " + s.Since.UTC().Format(time.RFC3339)
+		}
+	}
 }
 
 // rules tells which route matched, and why the others did not.

@@ -58,7 +58,7 @@ func durable(t *testing.T, mode durability) (n *node, org, replica string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err = openNode(t.Context(), conf, nodeOptions{log: slog.New(slog.DiscardHandler), replicate: true, within: 300 * time.Millisecond})
+	n, err = openNode(t.Context(), conf, nodeOptions{log: slog.New(slog.DiscardHandler), serves: true, replicate: true, within: 300 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}

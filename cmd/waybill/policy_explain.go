@@ -187,6 +187,9 @@ func why(l router.ExplainedLeg) string {
 		}
 		parts = append(parts, s)
 	}
+	if l.Rests != "" {
+		parts = append(parts, "rests, "+l.Rests)
+	}
 	if l.Unfunded != nil {
 		parts = append(parts, l.Unfunded.Code+": "+l.Unfunded.Message)
 	}

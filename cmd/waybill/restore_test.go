@@ -211,7 +211,7 @@ func TestServeDrills(t *testing.T) {
 	stop()
 	before := drills()
 	s.env = append(s.env, "WAYBILL_DRILL_INTERVAL=1h")
-	n, err := openNode(t.Context(), s.conf(), nodeOptions{log: slog.New(slog.DiscardHandler), replicate: true})
+	n, err := openNode(t.Context(), s.conf(), nodeOptions{log: slog.New(slog.DiscardHandler), serves: true, replicate: true})
 	if err != nil {
 		t.Fatal(err)
 	}
