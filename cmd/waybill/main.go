@@ -64,20 +64,24 @@ func run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stder
 		fmt.Fprintf(stderr, "waybill: %s\nRun \"waybill help\" for the list of commands.\n", unknown(all, args))
 		return exitUsage
 	}
-	w := &work{env: environ(env), stdin: stdin, stdout: stdout, stderr: stderr}
-	err := c.run(ctx, w, rest)
+	return c.status(ctx, &work{env: environ(env), stdin: stdin, stdout: stdout, stderr: stderr}, rest)
+}
+
+// status runs a command, says what it was not told right or could not do, and gives the exit status.
+func (c command) status(ctx context.Context, w *work, line []string) int {
+	err := c.run(ctx, w, line)
 	var usage *usageError
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, flag.ErrHelp):
-		c.help(stdout)
+		c.help(w.stdout)
 		return exitOK
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "waybill %s: %v\nusage: %s\nRun \"waybill %s --help\" for more.\n", c.name, err, c.usage(), c.name)
+		fmt.Fprintf(w.stderr, "waybill %s: %v\nusage: %s\nRun \"waybill %s --help\" for more.\n", c.name, err, c.usage(), c.name)
 		return exitUsage
 	default:
-		fmt.Fprintf(stderr, "waybill %s: %v\n", c.name, err)
+		fmt.Fprintf(w.stderr, "waybill %s: %v\n", c.name, err)
 		return exitFailed
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -84,35 +83,57 @@ func (s *site) must(args ...string) string {
 // stopped at the end of the test.
 func (s *site) serve(args ...string) (url string, stop func() (status int)) {
 	s.t.Helper()
+	n := s.start(serveCommand, args...)
+	return n.url, n.stop
+}
+
+// running is a node that serves in this process.
+type running struct {
+	url    string
+	stop   func() (status int) // as SIGTERM does
+	ended  chan struct{}       // closed at its end
+	status int                 // then
+	stderr bytes.Buffer        // read it then
+}
+
+// start runs a command that serves.
+func (s *site) start(c command, args ...string) *running {
+	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	out, in := io.Pipe()
-	var log bytes.Buffer
-	status := make(chan int, 1)
+	n := &running{ended: make(chan struct{})}
 	go func() {
-		status <- run(ctx, append([]string{"serve"}, args...), s.env, strings.NewReader(""), in, &log)
+		defer close(n.ended)
+		n.status = c.status(ctx, &work{env: environ(s.env), stdin: strings.NewReader(""), stdout: in, stderr: &n.stderr}, args)
 		in.Close()
 	}()
-	stop = sync.OnceValue(func() int {
+	n.stop = func() int {
 		cancel()
-		select {
-		case n := <-status:
-			return n
-		case <-time.After(time.Minute):
-			s.t.Error("the node did not stop")
-			return -1
-		}
-	})
-	s.t.Cleanup(func() { stop() })
+		return n.wait(s.t)
+	}
+	s.t.Cleanup(func() { n.stop() })
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		if i := strings.Index(lines.Text(), "http://"); i >= 0 {
-			url, _, _ = strings.Cut(lines.Text()[i:], " ")
+			n.url, _, _ = strings.Cut(lines.Text()[i:], " ")
 			go io.Copy(io.Discard, out)
-			return url, stop
+			return n
 		}
 	}
-	s.t.Fatalf("the node did not start: status %d\n%s", stop(), log.String())
-	return "", nil
+	s.t.Fatalf("the node did not start: status %d\n%s", n.stop(), n.stderr.String())
+	return nil
+}
+
+// wait waits for its end.
+func (n *running) wait(t *testing.T) (status int) {
+	t.Helper()
+	select {
+	case <-n.ended:
+		return n.status
+	case <-time.After(time.Minute):
+		t.Error("the node did not stop")
+		return -1
+	}
 }
 
 // until waits for a condition that something else brings about.

@@ -116,7 +116,7 @@ func newRestoration(t *testing.T) *restoration {
 	t.Cleanup(func() { up.Close() })
 	c := &restoration{t: t, up: up, node: &campaign.Node{Binary: built(t), Data: filepath.Join(t.TempDir(), "data"), Up: up.URL()}}
 	t.Cleanup(c.node.Kill)
-	keys, err := c.node.Settle(t.Context())
+	keys, err := c.node.Found(t.Context())
 	if err == nil {
 		err = c.node.Stop()
 	}

@@ -78,7 +78,7 @@ func (c *crash) run(ctx context.Context) error {
 			return err
 		}
 	}
-	keys, err := c.node.Settle(ctx)
+	keys, err := c.node.Found(ctx)
 	if err != nil {
 		return err
 	}

@@ -35,7 +35,8 @@ type Node struct {
 	log *tail
 }
 
-const operatorToken = "wbo_the_operators_token_of_a_campaign"
+// OperatorToken is the operator's token of a campaign's nodes.
+const OperatorToken = "wbo_the_operators_token_of_a_campaign"
 
 // env is the environment without what somebody has set there for a node of their own.
 func (n *Node) env() (env []string) {
@@ -49,7 +50,7 @@ func (n *Node) env() (env []string) {
 	for _, p := range []string{"openai", "anthropic", "google"} {
 		env = append(env, "WAYBILL_"+strings.ToUpper(p)+"_BASE_URL="+sandbox.BaseURL(n.Up, p))
 	}
-	return append(env, "WAYBILL_OPERATOR_TOKEN="+operatorToken, "WAYBILL_LISTEN=127.0.0.1:0",
+	return append(env, "WAYBILL_OPERATOR_TOKEN="+OperatorToken, "WAYBILL_LISTEN=127.0.0.1:0",
 		"OPENAI_API_KEY=sk-platform-1", "ANTHROPIC_API_KEY=sk-platform-2", "GEMINI_API_KEY=sk-platform-3")
 }
 
@@ -154,7 +155,7 @@ func (n *Node) operator(ctx context.Context, method, path, body, once string) (i
 	if err != nil {
 		return 0, nil, err
 	}
-	r.Header.Set("Authorization", "Bearer "+operatorToken)
+	r.Header.Set("Authorization", "Bearer "+OperatorToken)
 	r.Header.Set("Content-Type", "application/json")
 	if once != "" {
 		r.Header.Set("Idempotency-Key", once)
@@ -186,14 +187,19 @@ func (n *Node) Do(ctx context.Context, method, path, body string, out any) error
 // Key is a key of an org's.
 type Key struct{ Org, Secret string }
 
-// Settle founds the node and, while it serves, three orgs: one on plan tokens, one on credit, one on keys of its own.
-func (n *Node) Settle(ctx context.Context) (keys []Key, err error) {
+// Found makes the node's folder, starts it and populates it.
+func (n *Node) Found(ctx context.Context) (keys []Key, err error) {
 	if _, err := n.Command(ctx, "init"); err != nil {
 		return nil, err
 	}
 	if err := n.Serve(ctx); err != nil {
 		return nil, err
 	}
+	return n.Populate(ctx)
+}
+
+// Populate opens three orgs on a node that serves, one on plan tokens, one on credit and one on keys of its own, and gives a key of each.
+func (n *Node) Populate(ctx context.Context) (keys []Key, err error) {
 	if err := n.Do(ctx, "POST", "/plans", `{"id":"credit-only","lanes":["auto","manual"],"credit":true}`, nil); err != nil {
 		return nil, err
 	}
