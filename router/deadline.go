@@ -1,8 +1,10 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"waybill/ledger"
@@ -60,11 +62,15 @@ func (a *attempt) sign(e *UpstreamError) Class {
 }
 
 // hasty tells whether a call was given less time than is usual on its credential: than the node gives, where others share it,
-// and than the org gives, where it is the org's own. That it did not take less says nothing of how the upstream does.
+// and than the org gives, where it is the org's own. That it did not take less says nothing of how the upstream does. Nor does, where
+// others share the credential, that one took longer of which so much was asked that it may: silence after the upstream was heard
+// of, or an answer that does not come, is no news then. That nothing at all was heard within the first-byte timeout always is.
 func (a *attempt) hasty(e *UpstreamError) bool {
-	own, usual := a.timeouts, a.d.Timeouts
+	own, usual, long := a.timeouts, a.d.Timeouts, false
 	if a.on.Credential.Kind() == ledger.BYOK {
 		usual = own
+	} else {
+		long = a.task.Request.longer(usual.attempt(0))
 	}
 	switch {
 	case errors.Is(e, errConnect):
@@ -72,9 +78,17 @@ func (a *attempt) hasty(e *UpstreamError) bool {
 	case errors.Is(e, errFirst):
 		return own.FirstByte < usual.FirstByte
 	case errors.Is(e, errIdle):
-		return own.Idle < usual.Idle
+		return own.Idle < usual.Idle || long && a.received == 0
 	case errors.Is(e, errTotal): // which other attempts may have used up, and a long answer uses up by itself
-		return own.attempt(0) < usual.attempt(0) || a.most < usual.attempt(0)/2 || a.received > 0
+		return own.attempt(0) < usual.attempt(0) || a.most < usual.attempt(0)/2 || a.received > 0 || long
 	}
 	return false
+}
+
+// longer tells whether a request asks for so much that a well upstream may need more time for it than that, or be silent for as long as it
+// likes: thought of more than a low effort, or an output that is not streamed and not written by then at half the usual rate.
+func (r *Request) longer(than time.Duration) bool {
+	effort := cmp.Or(r.Effort, r.EffortNear())
+	return slices.Index(efforts, effort) > slices.Index(efforts, "low") ||
+		!r.Stream && r.OutputCap*max(1, r.N) > int64(than/time.Second)*usualRate/2
 }

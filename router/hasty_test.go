@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,6 +93,49 @@ func TestOwnTimeouts(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Nor does who asks for so much that a well upstream may take longer, or be silent for longer, than the node gives. Where nothing at all
+// is heard, or the credential is the org's own, it counts whatever was asked.
+func TestTimeThatTheCallNeeds(t *testing.T) {
+	const stream, think, low = `,"stream":true`, `,"reasoning_effort":"high"`, `,"reasoning_effort":"low"`
+	for _, tt := range []struct {
+		name, more string
+		place      sandbox.Place
+		own, opens bool
+	}{
+		{"silent in thought", stream + think, sandbox.AtFirst, false, false},
+		{"silent without", stream, sandbox.AtFirst, false, true},
+		{"silent in little thought", stream + low, sandbox.AtFirst, false, true},
+		{"silent within the answer", stream + think, sandbox.After(1), false, true},
+		{"on an own credential", stream + think, sandbox.AtFirst, true, true},
+		{"not heard of", stream + think, sandbox.AtHeaders, false, true},
+		{"thought, whole", think, sandbox.AtHeaders, false, false},
+		{"long, whole", `,"max_completion_tokens":60000`, sandbox.AtHeaders, false, false},
+		{"short, whole", `,"max_completion_tokens":40`, sandbox.AtHeaders, false, true},
+		{"of no bound, whole", ``, sandbox.AtHeaders, false, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t)
+			n.open("org_a", "teams")
+			leg := ledger.Choice{Model: models[0], Credential: n.pool["openai"], Kind: ledger.Platform}
+			if tt.own {
+				leg = ledger.Choice{Model: models[0], Credential: "cred_own", Kind: ledger.BYOK}
+				n.do(ledger.AttachCredential{Org: "org_a", Credential: "cred_own", Provider: "openai", Fingerprint: "x", Use: ledger.UseOnly})
+			}
+			n.d.Timeouts.FirstByte, n.d.Timeouts.Idle, n.d.Timeouts.Total = 300*time.Millisecond, 300*time.Millisecond, 1200*time.Millisecond
+			n.up.Script("openai", "gpt-6-luna", sandbox.Script{Hang: tt.place, Output: 40, Chunks: 4})
+			for range 3 {
+				if a := n.ask(t.Context(), "org_a", models[0], "hello", tt.more); a.failure == nil && !strings.Contains(a.text(), "error") {
+					t.Fatalf("it was answered: %s", a.text())
+				}
+			}
+			if c := n.d.Health.Condition(leg, time.Now()); c.Open != tt.opens || c.Failures > 0 != tt.opens {
+				t.Errorf("%+v", c)
+			}
+		})
 	}
 }
 
