@@ -70,18 +70,30 @@ func (b *Retries) take(credential string) bool {
 	return true
 }
 
-// again says which leg to call once more, after its pause, now that all have failed: the latest whose failure may be over in
-// a moment.
+// again says which leg to call, after its pause, now that all have failed or rest: once more the latest whose failure may be over
+// in a moment, or else the first that rests for a moment only, as its upstream has asked.
 func (r *run) again() (leg Leg, ok bool) {
-	e, leg := r.fleeting, r.fleetingLeg
-	if e == nil || leg.Credential.Kind() == ledger.Platform && r.ownFailed() && !*r.decision.Settings.PaidFallback {
+	leg, once, hint := r.fleetingLeg, r.fleeting != nil, time.Duration(0)
+	if once {
+		hint = r.fleeting.RetryAfter
+	} else {
+		leg = r.restingLeg
+	}
+	if leg.Model == nil || leg.Credential.Kind() == ledger.Platform && r.ownFailed() && !*r.decision.Settings.PaidFallback {
 		return Leg{}, false
 	}
-	pause := retryPause(e.RetryAfter, r.inputs.Seed, r.calls)
-	if r.late(pause) || r.d.Health.rests(leg.choice(), r.standing(), r.d.Now()) > pause || !r.d.Retries.take(leg.Credential.ID) {
+	rests := r.d.Health.rests(leg.choice(), r.standing(), r.d.Now())
+	pause := retryPause(max(hint, rests), r.inputs.Seed, r.calls)
+	if r.late(pause) || rests > pause || once && !r.d.Retries.take(leg.Credential.ID) {
 		return Leg{}, false
 	}
 	return leg, r.wait(pause)
+}
+
+// restsBriefly tells whether a leg is well, as far as is known, but that its upstream has asked for a moment.
+func (r *run) restsBriefly(leg Leg) bool {
+	c, s, now := leg.choice(), r.standing(), r.d.Now()
+	return !r.d.Health.state(c, s, now).Failing && r.d.Health.rests(c, s, now) <= maxRetryPause
 }
 
 // ownFailed tells whether a credential of the org's own has failed the request: from then on it costs nothing more unless the

@@ -173,6 +173,32 @@ func TestCapReached(t *testing.T) {
 	}
 }
 
+// Who comes while the only leg rests for a moment waits for it, at no cost to the budget of retries: it was not called before.
+func TestRestingForAMoment(t *testing.T) {
+	n := newNode(t)
+	n.open("org_a", "teams")
+	n.open("org_b", "teams")
+	n.policy("org_a", `{"retry_on":[]}`)
+	for range 10 {
+		n.d.Retries.Take(n.pool["openai"])
+	}
+	n.up.Script("openai", "gpt-6-luna", sandbox.Script{Fail: sandbox.RateLimited, RetryAfter: 300 * time.Millisecond, Times: 1})
+	if a := n.ask(t.Context(), "org_a", models[0], "hello", ""); a.code() != "rate_limited" {
+		t.Fatalf("%+v", a.failure)
+	}
+	if a := n.ask(t.Context(), "org_b", models[0], "hello", ""); a.failure != nil || a.facts.Attempts != 1 || n.gap(t) < 300*time.Millisecond {
+		t.Errorf("%+v %+v", a.failure, a.facts)
+	}
+	n.d.Health = router.NewHealth()
+	for range 3 { // a leg that fails is not waited for
+		try(n.d.Health, ledger.Choice{Model: models[0], Credential: n.pool["openai"]}, time.Now().Add(-27*time.Second), router.ClassServerError)
+	}
+	began := time.Now()
+	if a := n.ask(t.Context(), "org_b", models[0], "hello", ""); a.failure == nil || a.failure.Status != 503 || time.Since(began) > 2*time.Second {
+		t.Errorf("%+v after %v", a.failure, time.Since(began))
+	}
+}
+
 // The upstream that asks to be left alone is left alone by all, who are told for how long; a call that was too large for it alone
 // shuts out no other.
 func TestRetryAfterIsEverybodys(t *testing.T) {

@@ -126,6 +126,9 @@ func (r *run) try(leg Leg) (done bool, failure *Failure) {
 	trial, ok := r.d.Health.allow(leg.choice(), r.standing(), r.d.Now())
 	if !ok {
 		r.pass(leg, breakerOpen)
+		if r.restingLeg.Model == nil && r.restsBriefly(leg) {
+			r.restingLeg = leg
+		}
 		return false, nil
 	}
 	defer func() { trial.Report(ClassCanceled, r.d.Now()) }() // if nobody else does: there was no call

@@ -40,6 +40,7 @@ type run struct {
 
 	fleeting    *UpstreamError // how the latest call failed of those that may go better in a moment, as far as their upstreams say
 	fleetingLeg Leg
+	restingLeg  Leg // the first that was passed over because its upstream has asked for a moment
 }
 
 // Why a leg is passed over when it is its turn, beside the codes of the ledger's refusals.
