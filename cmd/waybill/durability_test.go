@@ -309,7 +309,7 @@ func TestStreamEndsAfterTheReplica(t *testing.T) {
 	}
 	back := away(t, replica)
 	until(t, "the upstream goes on", func() bool { return s.up.Release("") > 0 })
-	ended := make(chan string)
+	ended := make(chan string, 1)
 	go func() {
 		rest, _ := io.ReadAll(resp.Body)
 		ended <- string(rest)
@@ -319,7 +319,7 @@ func TestStreamEndsAfterTheReplica(t *testing.T) {
 	})
 	select {
 	case rest := <-ended:
-		t.Errorf("it ended before the replica had it: %s", rest)
+		t.Fatalf("it ended before the replica had it: %s", rest)
 	case <-time.After(300 * time.Millisecond):
 	}
 	if strings.Contains(got.String(), `"finish_reason":"stop"`) {
