@@ -115,15 +115,16 @@ type Options struct {
 
 	OperatorHash string // SHA-256 of the operator's token, in hex; empty: there is none
 
-	Now      func() time.Time
-	NewID    func() string // 32 hex digits of a UUIDv7: ids sort by the time of their making
-	Logger   *slog.Logger
-	Limits   Limits
-	Ready    func() error                    // nil: always; an error is why the node must not get calls now
-	Confirm  func(ctx context.Context) error // nil: none; else a change of the control API is answered once it gives nil
-	Replicas func() Replication              // nil: there are none
-	Stop     func()                          // ends the calls that are still open, through the context that is Dispatcher.Stop
-	Version  string
+	Now       func() time.Time
+	NewID     func() string // 32 hex digits of a UUIDv7: ids sort by the time of their making
+	Logger    *slog.Logger
+	Limits    Limits
+	Ready     func() error                    // nil: always; an error is why the node must not get calls now
+	Confirm   func(ctx context.Context) error // nil: none; else a change of the control API is answered once it gives nil
+	Checklist Checklist                       // nil: there is none
+	Replicas  func() Replication              // nil: there are none
+	Stop      func()                          // ends the calls that are still open, through the context that is Dispatcher.Stop
+	Version   string
 }
 
 func (o Options) validate() error {

@@ -11,6 +11,7 @@ func routes() []route {
 		inferenceRoutes(),
 		modelRoutes(),
 		healthRoutes(),
+		checklistRoutes(),
 		orgRoutes(), planRoutes(), keyRoutes(), credentialRoutes(), policyRoutes(), reachRoutes(),
 		creditRoutes(), balanceRoutes(), traceRoutes(), tableRoutes(),
 		eventRoutes(), catalogueRoutes(), simulateRoutes(), custodyRoutes(), drillRoutes(), checkpointRoutes(),

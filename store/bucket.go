@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/benbjohnson/litestream"
@@ -93,4 +94,20 @@ func (f ReplicatedFile) reach(r *litestream.Replica) (litestream.ReplicaClient, 
 		return nil, fmt.Errorf("%s: AWS_CA_BUNDLE is set, and litestream's S3 client fails with it: unset it for waybill, and name the certificates in SSL_CERT_FILE", f.Replica)
 	}
 	return f.Bucket.client(), nil
+}
+
+// Beside tells whether the replica is a folder on the same disk as a database, and so is lost with it. One that is not there yet is
+// where its nearest folder is.
+func (f ReplicatedFile) Beside() (bool, error) {
+	if f.Bucket != nil {
+		return false, nil
+	}
+	at := f.Replica
+	for {
+		if _, err := os.Stat(at); err == nil || filepath.Dir(at) == at {
+			break
+		}
+		at = filepath.Dir(at)
+	}
+	return sameDisk(at, filepath.Dir(f.Path))
 }

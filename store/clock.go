@@ -41,3 +41,9 @@ func (c *clock) read() (ledger.Instant, error) {
 	return ledger.InstantOf(even), &ledger.Error{Code: ledger.CodeUnavailable, Message: fmt.Sprintf(
 		"the node's clock has jumped by %s since it started: no call is admitted until it is right, or the node restarts", drift.Round(time.Second))}
 }
+
+// Clock says that the wall clock has drifted from the monotonic one since the start, nil if it has not: calls are not admitted then.
+func (s *Store) Clock() error {
+	_, err := s.clock.read()
+	return err
+}

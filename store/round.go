@@ -48,14 +48,18 @@ func (r *Replication) rounds() {
 	defer close(r.done)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	wanted, pause := r.wanted, retryRound
+	wanted, pause, began := r.wanted, retryRound, time.Time{}
 	for {
 		select {
 		case <-r.stop:
 			return
 		case <-wanted:
+			if !r.rest(began) {
+				return
+			}
 		case <-timer.C:
 		}
+		began = time.Now()
 		if err := r.round(); err != nil {
 			timer.Reset(pause)
 			wanted, pause = nil, min(2*pause, retryRounds)
@@ -63,6 +67,24 @@ func (r *Replication) rounds() {
 		}
 		timer.Reset(r.interval)
 		wanted, pause = r.wanted, retryRound
+	}
+}
+
+// roundsApart is how long after the beginning of a round the next one may begin that is asked for: whoever comes in the meantime shares it.
+// Each round that finds something is a file in the replica, and it is kept for hours.
+const roundsApart = 10 * time.Millisecond
+
+// rest waits until a round may follow one that has begun, and tells whether it may.
+func (r *Replication) rest(began time.Time) bool {
+	d := roundsApart - time.Since(began)
+	if d <= 0 {
+		return true
+	}
+	select {
+	case <-time.After(d):
+		return true
+	case <-r.stop:
+		return false
 	}
 }
 

@@ -49,7 +49,7 @@ func commands() []command {
 		exportTraces, sqlCommand,
 		restoreCommand, drillCommand,
 		vaultRotate,
-		benchCommand, versionCommand,
+		checklistCommand, benchCommand, versionCommand,
 	}
 }
 

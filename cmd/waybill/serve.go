@@ -107,6 +107,7 @@ type node struct {
 	checker     *router.Checker    // of the credentials
 	stop        context.CancelFunc // ends the calls that are open
 	differs     atomic.Pointer[error]
+	verified    atomic.Pointer[verification]
 	within      time.Duration // how long an answer waits for the replica
 }
 
@@ -262,7 +263,7 @@ func (n *node) newServer(ctx context.Context, o nodeOptions) (*wbhttp.Server, er
 	return wbhttp.New(wbhttp.Options{
 		Books: forServer, Confirm: n.confirm(), Log: n.store, Names: names{n.store}, Reports: reports{n.reports}, Tables: tables{n.conf.data}, Vault: secrets, Custody: custody{n}, Notary: notary{n.notary}, Dispatcher: d,
 		Inbounds: dialects.Inbounds, Providers: slices.Sorted(maps.Keys(providers)),
-		OperatorHash: string(hash), Now: n.world.now, NewID: n.newID, Logger: n.log, Ready: n.ready, Replicas: n.replicas(), Stop: cancel, Version: version(),
+		OperatorHash: string(hash), Now: n.world.now, NewID: n.newID, Logger: n.log, Ready: n.ready, Replicas: n.replicas(), Checklist: n.checklist, Stop: cancel, Version: version(),
 	})
 }
 
@@ -338,6 +339,7 @@ func (n *node) verify(ctx context.Context) {
 		n.differs.Store(&err)
 		n.log.Error("verification failed", slog.Any("error", err))
 	default:
+		n.verified.Store(&verification{res.Head.Position, n.world.now()})
 		n.log.Info("the log is verified", slog.Uint64("position", res.Head.Position), slog.Duration("took", time.Since(began)))
 	}
 }
