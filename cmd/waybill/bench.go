@@ -26,7 +26,7 @@ against the upstreams' own record and against every answer and acknowledged purc
 keeps one, its folder is taken away after the last kill, and what is restored is held against what was lost. Exit status 1 is
 any difference; the folder is kept then.`,
 	example: []string{"waybill bench", "waybill bench --rounds 1 --each 2s", "waybill bench --start --events 1000000", "waybill bench --translation --each 4s",
-		"waybill bench --crash --kills 50", "waybill bench --crash --kills 10 --replica --seed 7 --json"},
+		"waybill bench --crash --kills 50", "waybill bench --crash --kills 10 --replica --durability money --seed 7 --json"},
 	setup: func(f *flags) action {
 		rounds := f.Int("rounds", 5, "`N` interleaved rounds")
 		each := f.Duration("each", 5*time.Second, "how long one measurement takes")
@@ -37,6 +37,7 @@ any difference; the folder is kept then.`,
 		kills := f.Int("kills", 50, "`N` kills")
 		seed := f.Uint64("seed", 0, "`N` from which moments and calls are drawn (default: another each time)")
 		replica := f.Bool("replica", false, "with --crash: lose the folder in the end, and restore it from a replica")
+		durability := f.String("durability", "", "with --replica: the `MODE` in which the node serves, local, money or replicated (default local)")
 		asJSON := f.Bool("json", false, "with --crash: print JSON")
 		return func(ctx context.Context, w *work, _ []string) error {
 			if role := w.env[bench.RoleVariable]; role != "" {
@@ -53,7 +54,10 @@ any difference; the folder is kept then.`,
 				if *kills < 1 {
 					return misused("--kills %d: it takes one at least", *kills)
 				}
-				return crashes(ctx, w, campaign.CrashOptions{Binary: binary, Kills: *kills, Seed: *seed, Replica: *replica, Log: w.stderr}, *asJSON)
+				if *durability != "" && !*replica {
+					return misused("--durability %s: it takes a --replica", *durability)
+				}
+				return crashes(ctx, w, campaign.CrashOptions{Binary: binary, Kills: *kills, Seed: *seed, Replica: *replica, Durability: *durability, Log: w.stderr}, *asJSON)
 			}
 			return bench.Run(ctx, bench.Options{Binary: binary, Rounds: *rounds, Each: *each, Events: *events, StartOnly: *start, TranslationOnly: *translation, Out: w.stdout, Log: w.stderr})
 		}

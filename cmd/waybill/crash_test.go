@@ -29,10 +29,11 @@ func TestCrashes(t *testing.T) {
 	}
 }
 
-// The same with a replica, from which the node is restored in the end: it has all of which it said that the replica had it.
+// The same with a replica, from which the node is restored in the end: it has all of which it said that the replica had it, and
+// every purchase that was acknowledged.
 func TestCrashesWithReplica(t *testing.T) {
-	r := crashes(t, built(t), "--kills", "3", "--replica")
-	if is := r.Restored; is == nil || is.Replicated == 0 || is.Position < is.Replicated || is.Seen < is.Replicated {
+	r := crashes(t, built(t), "--kills", "3", "--replica", "--durability", "money")
+	if is := r.Restored; is == nil || is.Replicated == 0 || is.Position < is.Replicated || is.Seen < is.Replicated || is.Purchases != 0 {
 		t.Errorf("%+v", is)
 	}
 }

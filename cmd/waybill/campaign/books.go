@@ -210,8 +210,11 @@ func (l *Load) Forget(requests []string) (answers int) {
 	return answers
 }
 
-// forget takes off their hands what a log has after a position; with money, the purchases stay.
-func (l *Load) forget(b *books, position uint64, money bool) (answers, purchases int) {
+// forget takes off their hands what a log has after a position, but for what durability has kept from them until a replica had it.
+func (l *Load) forget(b *books, position uint64, durability string) (answers, purchases int) {
+	if durability == "replicated" {
+		return 0, 0
+	}
 	var lost []string
 	for id, q := range b.requests {
 		if q.at > position {
@@ -219,11 +222,12 @@ func (l *Load) forget(b *books, position uint64, money bool) (answers, purchases
 		}
 	}
 	answers = l.Forget(lost)
+	if durability == "money" {
+		return answers, 0
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	had := len(l.bought)
-	if !money {
-		l.bought = slices.DeleteFunc(l.bought, func(p purchase) bool { return b.lots[p.reference].at > position })
-	}
+	l.bought = slices.DeleteFunc(l.bought, func(p purchase) bool { return b.lots[p.reference].at > position })
 	return answers, had - len(l.bought)
 }

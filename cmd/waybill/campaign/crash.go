@@ -19,8 +19,9 @@ type CrashOptions struct {
 	Kills   int
 	Seed    uint64
 	Replica bool      // with a replica in a folder, from which the node is restored at the end
-	Money   bool      // with a replica: a purchase is acknowledged once the replica has it
 	Log     io.Writer // progress
+
+	Durability string // of the node with a replica; empty: local
 }
 
 // CrashReport is how it went.

@@ -29,14 +29,7 @@ type Restored struct {
 
 // replicate has the node keep a replica, in a folder beside it.
 func (c *crash) replicate() error {
-	if c.Money {
-		c.node.Durability = "money"
-	}
-	return c.replicaFile()
-}
-
-// replicaFile writes the litestream.yml that names the replica of the node's folder.
-func (c *crash) replicaFile() error {
+	c.node.Durability = c.Durability
 	c.node.Litestream = filepath.Join(c.Dir, "litestream.yml")
 	text := "dbs:\n"
 	for _, name := range []string{"waybill.db", "vault.db"} {
@@ -93,7 +86,7 @@ func (w *watcher) stop() *Restored {
 }
 
 // restore takes the folder of the killed node away and makes it anew from the replica and the master key. What the replica was
-// said to have must be there, event by event; what is lost behind it is counted, and nobody's to hold any more. With money, no purchase is.
+// said to have must be there, event by event; what is lost behind it is counted, and nobody's to hold any more; of what waits for the replica by the node's durability nothing is lost.
 func (c *crash) restore(ctx context.Context) error {
 	is := c.report.Restored
 	lost := filepath.Join(c.Dir, "lost")
@@ -115,7 +108,6 @@ func (c *crash) restore(ctx context.Context) error {
 	if err := c.compare(ctx, lost, done.Position); err != nil {
 		return err
 	}
-	c.node.Durability = "" // what is asked of it from here on is to be as it was
 	if err := c.node.Serve(ctx); err != nil {
 		return err
 	}
@@ -176,6 +168,6 @@ func (c *crash) compare(ctx context.Context, lost string, position uint64) (err 
 		}
 		after = min(a[len(a)-1].Position, b[len(b)-1].Position)
 	}
-	is.Answers, is.Purchases = c.load.forget(c.books, position, c.Money)
+	is.Answers, is.Purchases = c.load.forget(c.books, position, c.Durability)
 	return nil
 }
