@@ -25,7 +25,8 @@ type simCaller struct {
 	mu     sync.Mutex
 	status int
 	body   bytes.Buffer
-	whole  bool // what has come looks finished
+	whole  bool   // what has come looks finished
+	id     string // of the request, once something has come
 }
 
 // simDialects is where callers of each dialect call, how they ask, and what no stream that is cut may show: its end.
@@ -61,7 +62,9 @@ func (s *sim) call() {
 	if s.chance(8) {
 		r.Header.Set("Idempotency-Key", fmt.Sprint("again-", s.rand.IntN(5)))
 	}
+	s.mu.Lock()
 	s.callers = append(s.callers, c)
+	s.mu.Unlock()
 	s.tell("a call of %s in %s, stream %t, for %s", org.name, dialect, c.stream, model)
 	s.count("calls")
 	server := s.node.server
@@ -88,15 +91,24 @@ func (c *simCaller) Write(b []byte) (int, error) {
 	if c.life.over.Load() {
 		return 0, errReset
 	}
+	if finished := c.take(b); finished {
+		c.s.held(c.id) // before the caller can have read it
+	}
+	return len(b), nil
+}
+
+// take takes some of the answer, and tells whether it looks finished with that.
+func (c *simCaller) take(b []byte) (finished bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.WriteHeader(http.StatusOK)
+	c.id = c.header.Get("Waybill-Request")
 	c.body.Write(b)
-	if c.status == http.StatusOK && !c.whole && (!c.stream || strings.Contains(c.body.String(), simDialects[c.dialect].finish)) {
-		c.whole = true
-		c.s.held(c) // before the caller can have read it
+	if c.status != http.StatusOK || c.whole || c.stream && !strings.Contains(c.body.String(), simDialects[c.dialect].finish) {
+		return false
 	}
-	return len(b), nil
+	c.whole = true
+	return true
 }
 
 // hasContent tells whether something of an answer has reached the caller.
@@ -111,4 +123,9 @@ func (c *simCaller) hasContent() bool {
 	return false
 }
 
-func (c *simCaller) request() string { return c.header.Get("Waybill-Request") }
+// request is waybill's id of the call, empty while nothing has come of it: the headers are the server's until then.
+func (c *simCaller) request() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.id
+}

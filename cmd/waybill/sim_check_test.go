@@ -173,6 +173,8 @@ func (b *simBooks) credit(e ledger.Event) {
 // arrived is told of each call upstream, on its way there.
 func (s *sim) arrived(x *exchange) {
 	defer s.caught()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.books.read(s)
 	id, n, _ := strings.Cut(x.attempt, ".")
 	leg, err := strconv.Atoi(n)
@@ -196,10 +198,11 @@ func (s *sim) arrived(x *exchange) {
 }
 
 // held is told of each answer that looks finished, before its caller has it.
-func (s *sim) held(c *simCaller) {
+func (s *sim) held(id string) {
 	defer s.caught()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.books.read(s)
-	id := c.request()
 	if q := s.books.requests[id]; q == nil || q.settled == nil {
 		s.fail("the answer to %s ends before the log has its bill: %+v", id, q)
 	}
@@ -209,6 +212,8 @@ func (s *sim) held(c *simCaller) {
 
 // check holds the invariants that hold at any time.
 func (s *sim) check() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.books.read(s)
 	sums, lots, held := map[ledger.Unit]int64{}, map[string]int64{}, map[string]map[holding]int64{}
 	s.node.store.View(func(st *ledger.State) {

@@ -4,14 +4,17 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 )
 
 // simDisk is the disk of one life.
 type simDisk struct {
 	s     *sim
+	life  *life
 	pages atomic.Int64 // that the log's file may have; 0: enough
 
+	mu      sync.Mutex // of the rest: the writer comes to see it
 	fault   fault
 	after   int    // commits until it happens
 	at      uint64 // where of the WAL's new bytes the power fails
@@ -34,7 +37,9 @@ var faultNames = map[fault]string{lostSync: "an fsync fails before a commit", la
 var errDisk = errors.New("input/output error")
 
 func (d *simDisk) next(s *sim) {
-	d.s, d.fault, d.crashed = s, noFault, ""
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.s, d.life, d.fault, d.crashed = s, s.life, noFault, ""
 	d.synced = walSize(s.conf.data)
 }
 
@@ -47,11 +52,31 @@ func walSize(dir string) int64 {
 }
 
 // arm has the disk fail at a commit to come.
-func (d *simDisk) arm(f fault, after int, at uint64) { d.fault, d.after, d.at = f, after, at }
+func (d *simDisk) arm(f fault, after int, at uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fault, d.after, d.at = f, after, at
+}
+
+// crash says which folder the node goes on with.
+func (d *simDisk) crash(folder string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.crashed = folder
+}
+
+// left is the folder as a crash has left it, empty if there was none.
+func (d *simDisk) left() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.crashed
+}
 
 // sync is told of each commit of the node's log.
 func (d *simDisk) sync(committed bool) error {
-	if d.s.life.over.Load() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.life.over.Load() {
 		return errDisk
 	}
 	if !committed {

@@ -163,16 +163,17 @@ func (s *sim) timePasses() {
 
 // clockSteps has the wall clock jump, or jump back to where it should be.
 func (s *sim) clockSteps() {
-	if s.skew != 0 {
+	if s.skew.Load() != 0 {
 		s.tell("the clock is right again")
-		s.skew = 0
+		s.skew.Store(0)
 		return
 	}
-	s.skew = time.Duration(s.rand.Int64N(int64(4*time.Hour))) - 2*time.Hour
+	jump := s.rand.Int64N(int64(4*time.Hour)) - int64(2*time.Hour)
 	if s.chance(2) {
-		s.skew /= 100
+		jump /= 100
 	}
-	s.tell("the clock jumps by %s", s.skew)
+	s.skew.Store(jump)
+	s.tell("the clock jumps by %s", time.Duration(jump))
 	s.count("steps of the clock")
 }
 
@@ -272,7 +273,7 @@ func (s *sim) diskFails() {
 func (s *sim) crashes() {
 	s.tell("the process is killed")
 	s.count("kills")
-	s.disk.crashed = s.copied(-1)
+	s.disk.crash(s.copied(-1))
 	s.restart()
 }
 
@@ -281,9 +282,9 @@ func (s *sim) restarts() {
 	s.tell("the node stops")
 	s.count("restarts")
 	s.disk.pages.Store(0)
-	s.disk.fault = noFault
+	s.disk.arm(noFault, 0, 0)
 	s.end()
-	s.skew = 0
+	s.skew.Store(0)
 	d := time.Duration(s.rand.Int64N(int64(40 * 24 * time.Hour)))
 	time.Sleep(d)
 	synctest.Wait()
@@ -311,7 +312,7 @@ func (s *sim) loses() {
 	}
 	s.tell("the node's folder is lost")
 	s.count("restores")
-	s.disk.crashed = s.folder()
+	s.disk.crash(s.folder())
 	s.end()
 	master, err := store.ReadMasterKey(s.conf.masterKeyFile)
 	if err != nil {
@@ -321,7 +322,7 @@ func (s *sim) loses() {
 	if err != nil {
 		s.fail("%v", err)
 	}
-	done, err := store.Restore(s.t.Context(), store.RestoreOptions{Replicas: replicas, Dir: s.disk.crashed, Master: master, Known: s.books.said,
+	done, err := store.Restore(s.t.Context(), store.RestoreOptions{Replicas: replicas, Dir: s.disk.left(), Master: master, Known: s.books.said,
 		Now: s.now, NewID: func() [16]byte { return s.id(&s.eventIDs) }, AcceptClock: true})
 	if err != nil {
 		s.fail("restoring: %v", err)
@@ -330,7 +331,7 @@ func (s *sim) loses() {
 		s.fail("the replica was at %d, and %d is restored", s.books.replica, done.From)
 	}
 	s.tell("and restored up to %d, which was at %d", done.From, s.books.said)
-	s.moveTo(s.disk.crashed)
+	s.moveTo(s.disk.left())
 	s.books.lose(s, done.From)
 	s.start()
 }
