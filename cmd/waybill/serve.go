@@ -167,11 +167,8 @@ func openNode(ctx context.Context, c config, o nodeOptions) (n *node, err error)
 		return n, err
 	}
 	n.reports.Follow(n.store)
-	if err := n.reapply(ctx); err != nil {
-		return n, err
-	}
 	if o.serves {
-		if err := errors.Join(n.resolve(ctx), n.adopt(ctx)); err != nil {
+		if err := errors.Join(n.reapply(ctx), n.resolve(ctx), n.adopt(ctx), n.takeToken(ctx)); err != nil {
 			return n, err
 		}
 	}
@@ -232,18 +229,25 @@ func (n *node) resolve(ctx context.Context) error {
 	return nil
 }
 
+// takeToken makes the operator's token of the environment, if there is one, the node's from now on.
+func (n *node) takeToken(ctx context.Context) error {
+	t := n.conf.operatorToken.Reveal()
+	if t == "" {
+		return nil
+	}
+	known, err := n.store.NodeValue(ctx, operatorValue)
+	if err != nil || digest(t) == string(known) {
+		return err
+	}
+	n.log.Info("the operator's token is the one in WAYBILL_OPERATOR_TOKEN from now on")
+	return n.store.SetNodeValue(ctx, operatorValue, []byte(digest(t)))
+}
+
 // newServer puts the router and the server on top of the books.
 func (n *node) newServer(ctx context.Context, o nodeOptions) (*wbhttp.Server, error) {
 	hash, err := n.store.NodeValue(ctx, operatorValue)
 	if err != nil {
 		return nil, err
-	}
-	if t := n.conf.operatorToken.Reveal(); t != "" && digest(t) != string(hash) {
-		hash = []byte(digest(t))
-		if err := n.store.SetNodeValue(ctx, operatorValue, hash); err != nil {
-			return nil, err
-		}
-		n.log.Info("the operator's token is the one in WAYBILL_OPERATOR_TOKEN from now on")
 	}
 	stop, cancel := context.WithCancel(context.Background())
 	n.stop = cancel

@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -102,9 +104,17 @@ func TestRecoveryByTheRule(t *testing.T) {
 			stop()
 			// Who looks first does not decide.
 			position := crashed.must("sql", "--csv", "SELECT max(position) FROM events")
-			crashed.must("balance", "small")
-			crashed.must("policy", "show", "small")
-			crashed.must("key", "list", "small")
+			request := strings.Fields(crashed.must("sql", "--csv", "SELECT id FROM requests"))[1]
+			asked := filepath.Join(t.TempDir(), "request.json")
+			if err := os.WriteFile(asked, []byte(`{"model":"auto","messages":[{"role":"user","content":"Hello"}]}`), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			adopts := &site{t: t, env: append(slices.Clone(crashed.env), "WAYBILL_OPERATOR_TOKEN=wbo_not_of_any_command_but_serve")}
+			for _, reads := range [][]string{{"balance", "small"}, {"policy", "show", "small"}, {"policy", "explain", "small", asked}, {"policy", "simulate", "small"},
+				{"key", "list", "small"}, {"org", "list"}, {"org", "show", "small"}, {"credential", "list", "platform"}, {"credit", "lots", "small"},
+				{"model", "list", "--org", "small"}, {"price", "list"}, {"log", "tail"}, {"explain", request}} {
+				adopts.must(reads...)
+			}
 			if got := crashed.must("sql", "--csv", "SELECT max(position) FROM events"); got != position {
 				t.Errorf("reading has taken the log from %s to %s", position, got)
 			}
@@ -119,6 +129,24 @@ func TestRecoveryByTheRule(t *testing.T) {
 			stop()
 			crashed.must("verify")
 		})
+	}
+}
+
+// What the environment brings is taken up by the node that serves, and by no command that has it too.
+func TestOnlyServeTakesUpTheEnvironment(t *testing.T) {
+	s := newSite(t)
+	const token = "wbo_of_a_command_that_does_not_serve"
+	other := &site{t: t, env: append(slices.Clone(s.env), "WAYBILL_OPERATOR_TOKEN="+token)}
+	if got := other.must("credential", "list", "platform", "--json"); strings.Contains(got, "cred_") {
+		t.Errorf("a list has attached %s", got)
+	}
+	url, _ := s.serve()
+	if got := s.must("credential", "list", "platform", "--json"); strings.Count(got, `"cred_`) != 3 {
+		t.Errorf("serve has attached %s", got)
+	}
+	client := openai.NewClient(option.WithBaseURL(url), option.WithAPIKey(token), option.WithMaxRetries(0))
+	if err := client.Get(t.Context(), "api/v1/orgs", nil, nil); err == nil {
+		t.Error("a list has replaced the operator's token")
 	}
 }
 
