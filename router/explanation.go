@@ -174,16 +174,8 @@ func Explain(d Decision, a Ask, v View) Explanation {
 func (e *Explanation) Standing(h *Health, now time.Time) {
 	for i := range e.Legs {
 		l := &e.Legs[i]
-		if l.Order == 0 || !h.Open(l.Choice, now) {
-			continue
-		}
-		s := h.State(l.Choice, now)
-		l.Rests = breakerOpen
-		if s.Why != "" {
-			l.Rests += ": " + string(s.Why)
-		}
-		if !s.Since.IsZero() {
-			l.Rests += " since " + s.Since.UTC().Format(time.RFC3339)
+		if l.Order > 0 && h.Open(l.Choice, now) {
+			l.Rests = h.State(l.Choice, now).rest()
 		}
 	}
 }

@@ -135,6 +135,18 @@ type State struct {
 	Why     Class     // of its latest failure, if it does, or rests for as long as its upstream has asked
 }
 
+// rest tells of a leg that is passed over of what failure it rests, and since when it fails.
+func (s State) rest() string {
+	why := breakerOpen
+	if s.Why != "" {
+		why += ": " + string(s.Why)
+	}
+	if s.Failing {
+		why += " since " + s.Since.UTC().Format(time.RFC3339)
+	}
+	return why
+}
+
 // State says whether a leg answers, as far as is known.
 func (h *Health) State(c ledger.Choice, now time.Time) State { return h.state(c, standing{}, now) }
 

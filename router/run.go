@@ -67,14 +67,11 @@ func (r *run) tried() string {
 	var parts []string
 	for _, a := range r.attempts {
 		s := fmt.Sprintf("%s on %s %s", a.Model, a.Kind, a.Outcome)
-		why := strings.TrimSpace(a.Class + " " + a.Reason)
-		if rests := r.d.Health.state(a.Choice, r.standing(), r.d.Now()); a.Reason == breakerOpen && rests.Why != "" {
-			why += ": " + string(rests.Why)
-			if rests.Failing {
-				why += " since " + rests.Since.UTC().Format(time.RFC3339)
-			}
+		reason := a.Reason
+		if reason == breakerOpen {
+			reason = r.d.Health.state(a.Choice, r.standing(), r.d.Now()).rest()
 		}
-		if why != "" {
+		if why := strings.TrimSpace(a.Class + " " + reason); why != "" {
 			s += " (" + why + ")"
 		}
 		parts = append(parts, s)
