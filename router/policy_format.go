@@ -191,7 +191,7 @@ func scalar(s string) string {
 // names each credential that there is not.
 func (p *Policy) Resolve(idOf func(name string) (string, bool)) error {
 	var e PolicyError
-	p.eachOwn(func(at string, t *Try, name string) {
+	p.eachOwn(func(_ int, at string, t *Try, name string) {
 		id, ok := idOf(name)
 		if !ok {
 			e.Notes = append(e.Notes, p.noteAt(at, fmt.Sprintf("the org has no credential %q: attach it first", name)))
@@ -216,7 +216,7 @@ func (p *Policy) Named(nameOf func(id string) string) *Policy {
 	for i := range n.Routes {
 		n.Routes[i].Try = slices.Clone(p.Routes[i].Try)
 	}
-	n.eachOwn(func(_ string, t *Try, id string) {
+	n.eachOwn(func(_ int, _ string, t *Try, id string) {
 		if name := nameOf(id); name != "" {
 			t.Credential = string(ledger.BYOK) + "/" + name
 		}
@@ -224,13 +224,13 @@ func (p *Policy) Named(nameOf func(id string) string) *Policy {
 	return &n
 }
 
-// eachOwn visits the legs that name a credential of the org's own.
-func (p *Policy) eachOwn(visit func(at string, t *Try, which string)) {
+// eachOwn visits the legs that name a credential of the org's own, with the number of their route.
+func (p *Policy) eachOwn(visit func(route int, at string, t *Try, which string)) {
 	for i := range p.Routes {
 		for j := range p.Routes[i].Try {
 			t := &p.Routes[i].Try[j]
 			if which, ok := strings.CutPrefix(t.Credential, string(ledger.BYOK)+"/"); ok {
-				visit(tryPath(i, j)+".credential", t, which)
+				visit(i, tryPath(i, j)+".credential", t, which)
 			}
 		}
 	}
@@ -242,15 +242,12 @@ func (p *Policy) Adrift(own []*ledger.Credential, nameOf func(id string) string)
 	if p == nil {
 		return nil
 	}
-	for i, route := range p.Routes {
-		for j, t := range route.Try {
-			id, ok := strings.CutPrefix(t.Credential, string(ledger.BYOK)+"/")
-			if ok && !slices.ContainsFunc(own, func(c *ledger.Credential) bool { return c.ID == id }) {
-				notes = append(notes, p.noteAt(tryPath(i, j)+".credential", fmt.Sprintf("route %q names byok/%s, which is detached: set the policy again, "+
-					"also where another is attached under that name", p.routeName(i), cmp.Or(nameOf(id), id))))
-			}
+	p.eachOwn(func(route int, at string, _ *Try, id string) {
+		if !slices.ContainsFunc(own, func(c *ledger.Credential) bool { return c.ID == id }) {
+			notes = append(notes, p.noteAt(at, fmt.Sprintf("route %q names byok/%s, which is detached: set the policy again, "+
+				"also where another is attached under that name", p.routeName(route), cmp.Or(nameOf(id), id))))
 		}
-	}
+	})
 	return notes
 }
 
