@@ -48,7 +48,7 @@ func bare(err error) error {
 // control refuses an address that is about to be connected to. The dialer goes on with the next one of the name.
 func (f *Fence) control(network, address string, _ syscall.RawConn) error {
 	at, err := netip.ParseAddrPort(address)
-	if err != nil || !strings.HasPrefix(network, "tcp") || !f.Allows(at.Addr()) {
+	if err != nil || !strings.HasPrefix(network, "tcp") || !f.allows(at.Addr()) {
 		return ErrFenced
 	}
 	return nil
@@ -60,7 +60,7 @@ const lookTime = 5 * time.Second
 // Look tells whether calls could reach a host now: an address that is allowed, or a name that stands for one at least.
 func (f *Fence) Look(ctx context.Context, host string) error {
 	if ip, err := netip.ParseAddr(host); err == nil {
-		if !f.Allows(ip) {
+		if !f.allows(ip) {
 			return ErrFenced
 		}
 		return nil
@@ -68,15 +68,15 @@ func (f *Fence) Look(ctx context.Context, host string) error {
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
 	all, err := cmp.Or(f.Resolver, net.DefaultResolver).LookupNetIP(ctx, "ip", host)
-	if err != nil || !slices.ContainsFunc(all, f.Allows) {
+	if err != nil || !slices.ContainsFunc(all, f.allows) {
 		return ErrFenced
 	}
 	return nil
 }
 
-// Allows tells whether an address may be called: a public one, or one of a network that the operator allows.
-func (f *Fence) Allows(ip netip.Addr) bool {
-	return Public(ip) || slices.ContainsFunc(f.Allow, func(p netip.Prefix) bool { return p.Contains(ip.Unmap()) })
+// allows tells whether an address may be called: a public one, or one of a network that the operator allows.
+func (f *Fence) allows(ip netip.Addr) bool {
+	return public(ip) || slices.ContainsFunc(f.Allow, func(p netip.Prefix) bool { return p.Contains(ip.Unmap()) })
 }
 
 // strictFence is that of a dispatcher which was given none.
@@ -98,9 +98,9 @@ func (d *Dispatcher) client(fenced bool) *http.Client {
 	return d.Client
 }
 
-// Public tells whether an address is one of the public Internet's, behind which there can be no network of the operator's. What
+// public tells whether an address is one of the public Internet's, behind which there can be no network of the operator's. What
 // carries an IPv4 address within it is as public as that.
-func Public(ip netip.Addr) bool {
+func public(ip netip.Addr) bool {
 	if ip.Zone() != "" { // a place on one of this machine's own links
 		return false
 	}
@@ -110,7 +110,7 @@ func Public(ip netip.Addr) bool {
 	}
 	if nat64.Contains(ip) { // of a network without IPv4, whose resolver puts public hosts there too
 		b := ip.As16()
-		return Public(netip.AddrFrom4([4]byte(b[12:])))
+		return public(netip.AddrFrom4([4]byte(b[12:])))
 	}
 	return within(ip, unicast6) && !within(ip, special6)
 }
