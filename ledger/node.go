@@ -154,7 +154,7 @@ func (c EraseOrg) decide(d *Draft, _ Instant) ([]Event, error) {
 	return append(events, &OrgErased{}), nil
 }
 
-// nodeRow is the id of the one row of its kind.
+// nodeRow is the kind of the node's row, and its id: there is only one.
 const nodeRow = "node"
 
 // Node is what the log knows of its node.

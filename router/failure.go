@@ -35,7 +35,7 @@ type UpstreamError struct {
 	Phrase     string        // the words of Message by which it was classed, where no code says it
 	OneModel   bool          // it is of the credential's for this model alone: others may answer on it
 	Doubtful   bool          // its code is also that of a thing which a request may name, such as a file
-	Provoked   bool          // what was asked may have brought it about: it is no sign of how the upstream does
+	Provoked   bool          // what was asked, or the node's own end, may have brought it about: it is no sign of how the upstream does
 	Err        error         // the cause, if it was ours or the network's
 }
 

@@ -14,8 +14,8 @@ import (
 // upstreams may be called under as many names of models as its callers make up.
 const manyBreakers = 4096
 
-// Health remembers, in memory, how the upstreams have answered: for each credential and model a breaker, and its figures.
-// Time is an argument, in the clock of the Dispatcher.
+// Health remembers, in memory, how the upstreams have answered: for each credential, model and tier of service a breaker, and its
+// figures. Time is an argument, in the clock of the Dispatcher.
 type Health struct {
 	mu      sync.Mutex
 	legs    map[breakerKey]*legHealth
