@@ -26,12 +26,14 @@ against the upstreams' own record and against every answer and acknowledged purc
 keeps one, its folder is taken away after the last kill, and what is restored is held against what was lost. Exit status 1 is
 any difference; the folder is kept then.`,
 	example: []string{"waybill bench", "waybill bench --rounds 1 --each 2s", "waybill bench --start --events 1000000", "waybill bench --translation --each 4s",
+		"waybill bench --replication --rounds 3",
 		"waybill bench --crash --kills 50", "waybill bench --crash --kills 10 --replica --durability money --seed 7 --json"},
 	setup: func(f *flags) action {
 		rounds := f.Int("rounds", 5, "`N` interleaved rounds")
 		each := f.Duration("each", 5*time.Second, "how long one measurement takes")
 		events := f.Int("events", 100_000, "`N` events in the log whose start is timed")
 		start := f.Bool("start", false, "time the start alone")
+		replication := f.Bool("replication", false, "measure what replication costs alone: without, with a replica in a folder, and with answers that wait for it")
 		translation := f.Bool("translation", false, "measure translation between dialects alone, and the memory of long streams")
 		crash := f.Bool("crash", false, "kill a node under load again and again, and reconcile")
 		kills := f.Int("kills", 50, "`N` kills")
@@ -59,7 +61,7 @@ any difference; the folder is kept then.`,
 				}
 				return crashes(ctx, w, campaign.CrashOptions{Binary: binary, Kills: *kills, Seed: *seed, Replica: *replica, Durability: *durability, Log: w.stderr}, *asJSON)
 			}
-			return bench.Run(ctx, bench.Options{Binary: binary, Rounds: *rounds, Each: *each, Events: *events, StartOnly: *start, TranslationOnly: *translation, Out: w.stdout, Log: w.stderr})
+			return bench.Run(ctx, bench.Options{Binary: binary, Rounds: *rounds, Each: *each, Events: *events, StartOnly: *start, TranslationOnly: *translation, ReplicationOnly: *replication, Out: w.stdout, Log: w.stderr})
 		}
 	},
 }

@@ -25,6 +25,8 @@ type Options struct {
 	StartOnly bool
 	// TranslationOnly measures nothing but what translation costs.
 	TranslationOnly bool
+	// ReplicationOnly measures nothing but what replication costs.
+	ReplicationOnly bool
 	Out             io.Writer // the table, at the end
 	Log             io.Writer // progress
 }
@@ -61,6 +63,9 @@ type bench struct {
 func Run(ctx context.Context, o Options) (err error) {
 	if o.TranslationOnly {
 		return translation(ctx, o)
+	}
+	if o.ReplicationOnly {
+		return replication(ctx, o)
 	}
 	dir, err := os.MkdirTemp("", "waybill-bench-")
 	if err != nil {
@@ -111,7 +116,7 @@ func (b *bench) start(ctx context.Context) error {
 		}
 		b.ways = append(b.ways, way{name: name, url: p.URL + "/openai/v1/chat/completions", key: "sk-bench", proc: p})
 	}
-	w, err := b.node(ctx, filepath.Join(b.dir, "data"), upstream.URL)
+	w, err := b.node(ctx, filepath.Join(b.dir, "data"), upstream.URL, "")
 	if err != nil {
 		return err
 	}
@@ -122,9 +127,9 @@ func (b *bench) start(ctx context.Context) error {
 	return err
 }
 
-// node sets up and serves a node of waybill as its README says, with billing on.
-func (b *bench) node(ctx context.Context, data, upstream string) (way, error) {
-	env := []string{"WAYBILL_OPENAI_BASE_URL=" + upstream + "/openai/v1", "OPENAI_API_KEY=sk-bench", "WAYBILL_LISTEN=127.0.0.1:0"}
+// node sets up and serves a node of waybill as its README says, with billing on, and with the replica that a file names.
+func (b *bench) node(ctx context.Context, data, upstream, replica string, more ...string) (way, error) {
+	env := append([]string{"WAYBILL_OPENAI_BASE_URL=" + upstream + "/openai/v1", "OPENAI_API_KEY=sk-bench", "WAYBILL_LISTEN=127.0.0.1:0", "WAYBILL_LITESTREAM=" + replica}, more...)
 	var key struct{ Key string }
 	for _, step := range []struct {
 		args []string
@@ -147,7 +152,7 @@ func (b *bench) node(ctx context.Context, data, upstream string) (way, error) {
 			}
 		}
 	}
-	p, err := start(ctx, b.Binary, env, "serve", "--data", data, "--litestream", "")
+	p, err := start(ctx, b.Binary, env, "serve", "--data", data)
 	if err != nil {
 		return way{}, err
 	}

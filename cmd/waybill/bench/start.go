@@ -28,7 +28,7 @@ type started struct {
 // startUp fills a log with events and starts a node on it again and again.
 func (b *bench) startUp(ctx context.Context) (s started, err error) {
 	data := filepath.Join(b.dir, "filled")
-	w, err := b.node(ctx, data, b.ways[0].proc.URL)
+	w, err := b.node(ctx, data, b.ways[0].proc.URL, "")
 	if err != nil {
 		return s, err
 	}
