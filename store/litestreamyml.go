@@ -24,6 +24,7 @@ type ReplicaConfig struct {
 	Log         *slog.Logger    // nil: slog.Default; only warnings and errors are logged
 
 	patience time.Duration // 0: the constant of that name
+	apart    time.Duration // 0: roundsApart
 }
 
 // ReplicatedFile is one database and its replica.

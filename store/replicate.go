@@ -32,7 +32,8 @@ type Replication struct {
 	ended  chan struct{} // so has Close: no round follows
 
 	log      *slog.Logger
-	patience time.Duration // see overdue
+	patience time.Duration // see Progress
+	apart    time.Duration // see roundsApart
 	watched  chan struct{} // the watch has ended
 
 	mu        sync.Mutex
@@ -94,7 +95,7 @@ func Replicate(ctx context.Context, c *ReplicaConfig, files ...string) (*Replica
 	log = slog.New(quiet{log.Handler()})
 	r := &Replication{interval: c.Databases[0].SyncInterval, wanted: make(chan struct{}, 1), stop: make(chan struct{}),
 		done: make(chan struct{}), ended: make(chan struct{}), news: make(chan struct{}), watched: make(chan struct{}),
-		log: own, patience: cmp.Or(c.patience, patience), well: time.Now()}
+		log: own, patience: cmp.Or(c.patience, patience), apart: cmp.Or(c.apart, roundsApart), well: time.Now()}
 	r.run, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	levels := litestream.CompactionLevels{{Level: 0}}
 	for i, d := range c.Levels {

@@ -76,7 +76,7 @@ const roundsApart = 10 * time.Millisecond
 
 // rest waits until a round may follow one that has begun, and tells whether it may.
 func (r *Replication) rest(began time.Time) bool {
-	d := roundsApart - time.Since(began)
+	d := r.apart - time.Since(began)
 	if d <= 0 {
 		return true
 	}
