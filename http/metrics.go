@@ -2,6 +2,7 @@ package http
 
 import (
 	"net/http"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -19,6 +20,9 @@ type metrics struct {
 	handler http.Handler
 }
 
+// liveHeap is what of the heap the last collection has left: what a node keeps, whatever it has allocated since.
+var liveHeap = regexp.MustCompile("^/gc/heap/live:bytes$")
+
 func newMetrics(s *Server) *metrics {
 	m := &metrics{
 		answers: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "waybill_http_answers_total", Help: "Answers by route and status."}, []string{"route", "status"}),
@@ -29,7 +33,7 @@ func newMetrics(s *Server) *metrics {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, read)
 	}
 	r := prometheus.NewRegistry()
-	r.MustRegister(m.answers, m.seconds, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	r.MustRegister(m.answers, m.seconds, collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.GoRuntimeMetricsRule{Matcher: liveHeap})), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		gauge("waybill_calls_open", "Inference calls that are open.", func() float64 { n, _ := s.calls.count(); return float64(n) }),
 		gauge("waybill_body_bytes", "Bytes of callers' bodies in memory.", func() float64 { return float64(s.bodies.used()) }),
 		gauge("waybill_log_position", "Position of the log's last event.", func() float64 { p, _ := s.head(); return float64(p) }),

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"time"
@@ -13,7 +14,7 @@ import (
 
 var benchCommand = command{
 	name:  "bench",
-	about: "measure what waybill adds to a call, against proxies that do less; or kill a node under load, and reconcile",
+	about: "measure what waybill adds to a call, against proxies that do less; or break a node under load, and reconcile",
 	more: `Everything runs on this machine and against the sandbox upstream: the upstream called directly, a bare reverse
 proxy, one that also keeps a durable journal, and a node of waybill with billing on. Rounds are interleaved, figures are
 medians over them, and the bare proxy is measured twice a round: their ratio is the noise. Five rounds take ten minutes.
@@ -24,10 +25,16 @@ With --crash nothing is measured: a node on a temporary folder serves calls in f
 keys of an org's own, and purchases; it is killed (kill -9) at random moments and started again. After each kill its log is held
 against the upstreams' own record and against every answer and acknowledged purchase that callers hold. With --replica it also
 keeps one, its folder is taken away after the last kill, and what is restored is held against what was lost. Exit status 1 is
-any difference; the folder is kept then.`,
+any difference; the folder is kept then.
+
+With --soak the node is not killed, and all else goes wrong for so long: upstreams that fail, cut, end early, hang, go away and come
+back, callers who leave or read slowly, while credit is bought and policies change. Each minute the load rests until nothing is
+open, and what the node keeps is noted: memory, goroutines, open files. Exit status 1 is a difference, or a last third of the time in which
+it kept more than in the second: a tenth or 8 MB of resident memory, a tenth or 4 MB of live heap, 5 goroutines, 5 files.`,
 	example: []string{"waybill bench", "waybill bench --rounds 1 --each 2s", "waybill bench --start --events 1000000", "waybill bench --translation --each 4s",
 		"waybill bench --replication --rounds 3",
-		"waybill bench --crash --kills 50", "waybill bench --crash --kills 10 --replica --durability money --seed 7 --json"},
+		"waybill bench --crash --kills 50", "waybill bench --crash --kills 10 --replica --durability money --seed 7 --json",
+		"waybill bench --soak 30m"},
 	setup: func(f *flags) action {
 		rounds := f.Int("rounds", 5, "`N` interleaved rounds")
 		each := f.Duration("each", 5*time.Second, "how long one measurement takes")
@@ -40,7 +47,9 @@ any difference; the folder is kept then.`,
 		seed := f.Uint64("seed", 0, "`N` from which moments and calls are drawn (default: another each time)")
 		replica := f.Bool("replica", false, "with --crash: lose the folder in the end, and restore it from a replica")
 		durability := f.String("durability", "", "with --replica: the `MODE` in which the node serves, local, money or replicated (default local)")
-		asJSON := f.Bool("json", false, "with --crash: print JSON")
+		soak := f.Duration("soak", 0, "let a node run for so long under a load in which all goes wrong, and see what it keeps")
+		every := f.Duration("every", time.Minute, "with --soak: from one sample to the next")
+		asJSON := f.Bool("json", false, "with --crash or --soak: print JSON")
 		return func(ctx context.Context, w *work, _ []string) error {
 			if role := w.env[bench.RoleVariable]; role != "" {
 				return bench.Role(ctx, role, w.env[bench.TargetVariable], w.env[bench.FolderVariable], w.stdout)
@@ -61,20 +70,46 @@ any difference; the folder is kept then.`,
 				}
 				return crashes(ctx, w, campaign.CrashOptions{Binary: binary, Kills: *kills, Seed: *seed, Replica: *replica, Durability: *durability, Log: w.stderr}, *asJSON)
 			}
+			if *soak > 0 {
+				return soaks(ctx, w, campaign.SoakOptions{Binary: binary, During: *soak, Every: *every, Seed: *seed, Log: w.stderr}, *asJSON)
+			}
 			return bench.Run(ctx, bench.Options{Binary: binary, Rounds: *rounds, Each: *each, Events: *events, StartOnly: *start, TranslationOnly: *translation, ReplicationOnly: *replication, Out: w.stdout, Log: w.stderr})
 		}
 	},
 }
 
-// crashes runs a crash campaign on a temporary folder, which is kept if there is something to be seen in it.
-func crashes(ctx context.Context, w *work, o campaign.CrashOptions, asJSON bool) (err error) {
-	if o.Dir, err = os.MkdirTemp("", "waybill-crash-"); err != nil {
+// outcome is what came of a campaign.
+type outcome interface {
+	Print(out io.Writer) error
+	Failed() error // what was not as it must be
+}
+
+// crashes runs a crash campaign.
+func crashes(ctx context.Context, w *work, o campaign.CrashOptions, asJSON bool) error {
+	return campaigned(w, o.Seed, asJSON, func(dir string) (outcome, error) {
+		o.Dir = dir
+		return campaign.Crash(ctx, o)
+	})
+}
+
+// soaks runs a soak.
+func soaks(ctx context.Context, w *work, o campaign.SoakOptions, asJSON bool) error {
+	return campaigned(w, o.Seed, asJSON, func(dir string) (outcome, error) {
+		o.Dir = dir
+		return campaign.Soak(ctx, o)
+	})
+}
+
+// campaigned runs a campaign on a temporary folder, which is kept if there is something to be seen in it.
+func campaigned(w *work, seed uint64, asJSON bool, run func(dir string) (outcome, error)) error {
+	dir, err := os.MkdirTemp("", "waybill-campaign-")
+	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w.stderr, "seed %d, %d kills, in %s\n", o.Seed, o.Kills, o.Dir)
-	r, err := campaign.Crash(ctx, o)
+	fmt.Fprintf(w.stderr, "seed %d, in %s\n", seed, dir)
+	r, err := run(dir)
 	if err != nil {
-		return fmt.Errorf("%w; what it has made is in %s", err, o.Dir)
+		return fmt.Errorf("%w; what it has made is in %s", err, dir)
 	}
 	if asJSON {
 		err = writeJSON(w.stdout, r)
@@ -84,8 +119,8 @@ func crashes(ctx context.Context, w *work, o campaign.CrashOptions, asJSON bool)
 	if err != nil {
 		return err
 	}
-	if n := len(r.Differences); n > 0 {
-		return fmt.Errorf("seed %d: %d differences; the folder is kept: %s", o.Seed, n, o.Dir)
+	if err := r.Failed(); err != nil {
+		return fmt.Errorf("seed %d: %w; the folder is kept: %s", seed, err, dir)
 	}
-	return os.RemoveAll(o.Dir)
+	return os.RemoveAll(dir)
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"waybill/cmd/waybill/campaign"
@@ -38,14 +39,43 @@ func TestCrashesWithReplica(t *testing.T) {
 	}
 }
 
-// crashes runs the command, and wants no difference.
-func crashes(t *testing.T, binary string, args ...string) (r campaign.CrashReport) {
+// A soak takes its samples, and finds no difference. Whether a node is flat is seen in half an hour, not here.
+func TestSoak(t *testing.T) {
+	var r campaign.SoakReport
+	err := benchmark(t, built(t), &r, "--soak", "4s", "--every", "1s")
+	if len(r.Samples) == 0 || r.Samples[0].Resident == 0 || r.Samples[0].Live == 0 || r.Samples[0].Goroutines == 0 || r.Samples[0].Files == 0 || len(r.Trends) != 4 {
+		t.Fatalf("%v: %+v", err, r)
+	}
+	if r.Statuses[200] == 0 || r.Whole == 0 || r.Served == 0 || r.Purchases == 0 || len(r.Differences) != 0 {
+		t.Errorf("%+v", r)
+	}
+	for _, is := range r.Trends {
+		if err == nil && !is.Flat {
+			t.Errorf("%+v, and the exit status is 0", is)
+		}
+	}
+	if err != nil && len(r.Samples) >= 3 && !strings.Contains(string(stderrOf(err)), "and before") {
+		t.Errorf("%v: %s", err, stderrOf(err))
+	}
+}
+
+// benchmark runs the command with JSON.
+func benchmark(t *testing.T, binary string, into any, args ...string) error {
 	t.Helper()
-	cmd := exec.Command(binary, append([]string{"bench", "--crash", "--json"}, args...)...)
+	cmd := exec.Command(binary, append([]string{"bench", "--json"}, args...)...)
 	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
 	out, err := cmd.Output()
-	if jerr := json.Unmarshal(out, &r); err != nil || jerr != nil {
+	if jerr := json.Unmarshal(out, into); jerr != nil {
 		t.Fatalf("%v, %v\n%s%s", err, jerr, out, stderrOf(err))
+	}
+	return err
+}
+
+// crashes runs a crash campaign, and wants no difference.
+func crashes(t *testing.T, binary string, args ...string) (r campaign.CrashReport) {
+	t.Helper()
+	if err := benchmark(t, binary, &r, append([]string{"--crash"}, args...)...); err != nil {
+		t.Errorf("%v: %s", err, stderrOf(err))
 	}
 	if r.Whole == 0 || r.Purchases == 0 || len(r.Differences) != 0 {
 		t.Errorf("%+v", r)

@@ -2,6 +2,7 @@ package campaign
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,8 +14,8 @@ import (
 	"time"
 )
 
-// Models are what callers ask for, one of each provider.
-var Models = []string{"openai/gpt-6-luna", "anthropic/claude-haiku-5-5", "google/gemini-2.5-flash-lite"}
+// Models are what callers ask for, of each provider the same number.
+var Models = []string{"openai/gpt-6-luna", "anthropic/claude-haiku-5-5", "google/gemini-2.5-flash-lite", "openai/gpt-6-sol", "anthropic/claude-sonnet-5-5", "google/gemini-2.5-flash"}
 
 // Load is the callers of a node, and what they hold.
 type Load struct {
@@ -22,13 +23,17 @@ type Load struct {
 	Keys []Key
 	Buys string // the org that buys credit
 
+	// BuyEvery is the pause between two purchases; 0: 15 ms. Each makes a lot, of which an org has few.
+	BuyEvery time.Duration
+
 	mu          sync.Mutex
 	whole       map[string]shown // by request: answers that look finished to who holds them
 	bought      []purchase       // acknowledged
 	unsure      []purchase       // not answered: each is asked for again, under the same key
 	asked       int              // for purchases
 	again       int              // of them, that were asked for once more
-	differences []string         // answers that no caller may get
+	statuses    map[int]int
+	differences []string // answers that no caller may get
 }
 
 // purchase is credit that was bought.
@@ -44,16 +49,8 @@ type Manner struct {
 	Slow      time.Duration // between reads of the answer; 0: it reads what there is
 }
 
-// buyEvery is the pause between two purchases: each makes a lot, of which an org has few.
-const buyEvery = 15 * time.Millisecond
-
 // Start has callers call until stop is called, each as soon as its last answer is there, and one buy. draw says what each call is like.
 func (l *Load) Start(callers int, random *rand.Rand, draw func(r *rand.Rand) Manner) (stop func()) {
-	l.mu.Lock()
-	if l.whole == nil {
-		l.whole = map[string]shown{}
-	}
-	l.mu.Unlock()
 	end := make(chan struct{})
 	ended := func() bool {
 		select {
@@ -76,10 +73,14 @@ func (l *Load) Start(callers int, random *rand.Rand, draw func(r *rand.Rand) Man
 		})
 	}
 	if l.Buys != "" {
+		pause := cmp.Or(l.BuyEvery, 15*time.Millisecond)
 		all.Go(func() {
 			for !ended() {
 				l.buy()
-				<-time.After(buyEvery)
+				select {
+				case <-end:
+				case <-time.After(pause):
+				}
 			}
 		})
 	}
@@ -112,6 +113,7 @@ func (l *Load) call(client *http.Client, r *rand.Rand, key Key, m Manner) bool {
 		return ctx.Err() != nil
 	}
 	defer resp.Body.Close()
+	l.count(resp.StatusCode)
 	from := io.Reader(resp.Body)
 	if m.Slow > 0 {
 		from = &slowly{from, m.Slow}
@@ -125,6 +127,9 @@ func (l *Load) call(client *http.Client, r *rand.Rand, key Key, m Manner) bool {
 	}
 	if a := d.read(b, stream); a.whole && (stream || err == nil) {
 		l.mu.Lock()
+		if l.whole == nil {
+			l.whole = map[string]shown{}
+		}
 		l.whole[resp.Header.Get("Waybill-Request")] = a
 		l.mu.Unlock()
 	}
@@ -134,7 +139,7 @@ func (l *Load) call(client *http.Client, r *rand.Rand, key Key, m Manner) bool {
 // expected tells whether a caller may get an error: the upstreams fail at times, and a node that ends says so.
 func expected(status int, body []byte) bool {
 	switch status {
-	case http.StatusBadGateway, http.StatusGatewayTimeout:
+	case http.StatusBadGateway, http.StatusGatewayTimeout, http.StatusTooManyRequests:
 		return true
 	case http.StatusServiceUnavailable:
 		return bytes.Contains(body, []byte("not_ready")) || bytes.Contains(body, []byte("upstream_failed"))
@@ -190,6 +195,15 @@ func (l *Load) purchase(p purchase) (status int, lot string, err error) {
 		return status, "", fmt.Errorf("a purchase is answered with %s: %w", answer, err)
 	}
 	return status, is.ID, nil
+}
+
+func (l *Load) count(status int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.statuses == nil {
+		l.statuses = map[int]int{}
+	}
+	l.statuses[status]++
 }
 
 func (l *Load) differ(format string, args ...any) {
