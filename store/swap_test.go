@@ -90,7 +90,7 @@ func sealedWorld(t *testing.T) (v *Vault, before map[string][]byte) {
 	put(t, v, "acme", "c1", "sk-acme-c1")
 	remember("of another vault:")
 	v = own
-	if _, err := v.Rotate(&countdown{t.Context(), 4}, c.key, Rotation{KeepKey: true}, nil); err == nil {
+	if _, err := v.Rotate(&countdown{t.Context(), 2}, c.key, Rotation{KeepKey: true}, nil); err == nil {
 		t.Fatal("the rotation did not stop where it should")
 	}
 	return v, before
