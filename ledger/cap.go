@@ -64,7 +64,7 @@ func validCaps(caps []Cap) error {
 		case c.Window != WindowDay && c.Window != WindowMonth && c.Window != WindowLifetime:
 			return refuse(CodeInvalid, "a cap by the %q: its window is day, month or lifetime", c.Window)
 		case c.Amount <= 0 || c.Amount > maxCap:
-			return refuse(CodeInvalid, "a cap of %d %s: it is more than 0 and at most %d", c.Amount, c.Unit, int64(maxCap))
+			return refuse(CodeInvalid, "a cap of %s: it is more than 0 and at most %s", c.amount(c.Amount), c.amount(maxCap))
 		case slices.ContainsFunc(caps[:i], func(o Cap) bool { return o.Unit == c.Unit && o.Window == c.Window }):
 			return refuse(CodeInvalid, "two caps in %s by the %s: a key has one of a kind", c.Unit, c.Window)
 		}
@@ -72,16 +72,21 @@ func validCaps(caps []Cap) error {
 	return nil
 }
 
+// amount is so much in the cap's unit, as people say it.
+func (c Cap) amount(n int64) string {
+	if c.Unit == USD {
+		return Nano(n).String() + " dollars"
+	}
+	return fmt.Sprintf("%d plan tokens", n)
+}
+
 // words is the cap as people say it.
 func (c Cap) words() string {
-	amount, over := fmt.Sprintf("%d plan tokens", c.Amount), "a "+string(c.Window)
-	if c.Unit == USD {
-		amount = Nano(c.Amount).String() + " dollars"
-	}
+	over := "a " + string(c.Window)
 	if c.Window == WindowLifetime {
 		over = "in its lifetime"
 	}
-	return amount + " " + over
+	return c.amount(c.Amount) + " " + over
 }
 
 // Spend is what the caps of a key have counted. A key without caps has none.
@@ -261,23 +266,40 @@ func (s *Spend) reached(usd, tok int64, at Instant) error {
 			until, of = ends, c
 		}
 	}
-	var err *Error
-	switch {
-	case of == nil:
-		err = refuse(CodeCapReached, "the key may spend %s on platform capacity, and open calls of the key hold what is left of it: try again when one has ended", held.words())
+	if of == nil {
 		of = held
-	case until == Never && of.Window != WindowLifetime:
-		err = refuse(CodeCapReached, "the key may spend %s on platform capacity, and the call alone may come to more: lower its output cap, or call on a credential of your own", of.words())
-	case until == Never:
-		err = refuse(CodeCapReached, "the key may spend %s on platform capacity, and has not enough left for the call: raise the cap, or call on a credential of your own", of.words())
-	default:
-		err = refuse(CodeCapReached, "the key may spend %s on platform capacity, and has not enough left for the call until %s: wait, raise the cap, or call on a credential of your own", of.words(), until)
 	}
+	err := of.refusal(usd, tok, until, at)
 	err.Until = until
 	if ends := of.Window.ends(at); ends != Never {
 		err.Resets = ends
 	}
 	return err
+}
+
+// refusal says what is left of the cap and until when, what the call would hold of it, and what helps.
+func (c *Count) refusal(usd, tok int64, until, at Instant) *Error {
+	need := tok
+	if c.Unit == USD {
+		need = usd
+	}
+	settled, open := c.at(at)
+	left := c.amount(max(0, c.Amount-settled-open)) + " are left"
+	if ends := c.Window.ends(at); ends != Never {
+		left += " until " + ends.String()
+	}
+	var helps string
+	switch {
+	case until == 0:
+		helps = fmt.Sprintf("open calls of the key hold %s: try again when one has ended", c.amount(open))
+	case until == Never && c.Window != WindowLifetime:
+		helps = "that is more than the cap: lower the call's output cap, or call on a credential of your own"
+	case until == Never:
+		helps = "raise the cap, or call on a credential of your own"
+	default:
+		helps = "wait until then, raise the cap, or call on a credential of your own"
+	}
+	return refuse(CodeCapReached, "the key may spend %s on platform capacity, of which %s, and the call would hold at least %s; %s", c.words(), left, c.amount(need), helps)
 }
 
 // CapStanding is one cap of a key, and how far it is used up.

@@ -257,6 +257,37 @@ func TestSpending(t *testing.T) {
 	}
 }
 
+// TestCapRefusals: a refusal says what is left of the cap and until when, and what the call would hold, in the cap's unit.
+func TestCapRefusals(t *testing.T) {
+	for caps, want := range map[string]string{
+		"$0.0125/day": "the key may spend 0.012500 dollars a day on platform capacity, of which 0.009900 dollars are left until 2026-01-31T00:00:00Z, and the call would hold at least 0.011000 dollars; " +
+			"wait until then, raise the cap, or call on a credential of your own",
+		"$0.0105/day": "the key may spend 0.010500 dollars a day on platform capacity, of which 0.007900 dollars are left until 2026-01-31T00:00:00Z, and the call would hold at least 0.011000 dollars; " +
+			"that is more than the cap: lower the call's output cap, or call on a credential of your own",
+		"$0.0135/day": "the key may spend 0.013500 dollars a day on platform capacity, of which 0.010900 dollars are left until 2026-01-31T00:00:00Z, and the call would hold at least 0.011000 dollars; " +
+			"open calls of the key hold 0.000600 dollars: try again when one has ended",
+		"2500/lifetime": "the key may spend 2500 plan tokens in its lifetime on platform capacity, of which 890 plan tokens are left, and the call would hold at least 2000 plan tokens; " +
+			"raise the cap, or call on a credential of your own",
+		"2500/month": "the key may spend 2500 plan tokens a month on platform capacity, of which 890 plan tokens are left until 2026-02-01T00:00:00Z, and the call would hold at least 2000 plan tokens; " +
+			"wait until then, raise the cap, or call on a credential of your own",
+	} {
+		w := play(t, `
+			at 2026-01-30T12:00
+			org acme payg
+			purchase acme l1 $5
+			key k1 acme caps=`+caps+`
+			admit acme r1 openai/luna in=1000 out=100 key=k1
+			settle acme r1 in=1000 out=100
+			admit acme r2 openai/luna in=500 out=10 key=k1
+			at 2026-01-30T13:00`)
+		_, refused, broken := w.do(Admit{Who: operator, Org: "acme", Key: "k1", Request: "r3", Lane: LaneManual,
+			Demand: Demand{Choice: Choice{"openai/luna", "pool", PlatformPool}, Input: 1000, Output: 1000}})
+		if broken != nil || refused == nil || refused.Error() != want {
+			t.Errorf("%s: %v\nwant %s; %v", caps, refused, want, broken)
+		}
+	}
+}
+
 // TestCapsOfFreeCalls: a call for which the provider takes nothing is open to a key that has spent all it may.
 func TestCapsOfFreeCalls(t *testing.T) {
 	w := play(t, `

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -108,7 +109,12 @@ func (e *explanationView) print(w *work) error {
 		fact("plan", "%s", e.Plan)
 	}
 	for _, c := range e.Caps {
-		fact("cap", "%s=%s/%s: %s left", c.Unit, c.Amount, c.Window, c.Left)
+		v := capView{Unit: string(c.Unit), Amount: json.Number(c.Amount), Window: string(c.Window)}
+		left := v.of(json.Number(c.Left)) + " left"
+		if c.ResetsAt != "" {
+			left += " until " + second(c.ResetsAt)
+		}
+		fact("cap", "%s: %s", v, left)
 	}
 	if err := facts.write(w.stdout); err != nil {
 		return err
