@@ -28,7 +28,7 @@ const (
 // TrialOptions say what to try, and what to hold it against.
 type TrialOptions struct {
 	Replicas *ReplicaConfig
-	Dir      string     // in which the copy is made, in a folder of its own that is removed again
+	Dir      string     // the data folder, in which the copy is made, in a folder of its own that is removed again; empty: among the temporary files
 	Master   MasterKey  // zero: the vault stays shut
 	Own      *Reader    // the log of which it should be a copy; nil: there is none
 	Head     *SavedHead // an earlier head of that log; nil: none was kept
@@ -80,11 +80,14 @@ func Try(ctx context.Context, o TrialOptions) (t Trial, err error) {
 
 const trialPrefix = "trial-"
 
-// roomFor makes a folder for a copy, and removes those that a crash has left.
+// roomFor makes a folder for a copy, and removes those that a crash has left in a data folder. Where there is none it makes one among the
+// temporary files, and clears nothing away there: what is called so may be anybody's.
 func roomFor(parent string) (dir string, release func() error, err error) {
-	left, err := filepath.Glob(filepath.Join(parent, trialPrefix+"*"))
-	if err != nil {
-		return "", nil, err
+	var left []string
+	if parent != "" {
+		if left, err = filepath.Glob(filepath.Join(parent, trialPrefix+"*")); err != nil {
+			return "", nil, err
+		}
 	}
 	for _, old := range left {
 		if l, err := TakeLock(old); err == nil { // else somebody is at it

@@ -103,6 +103,30 @@ func TestTry(t *testing.T) {
 	}
 }
 
+// On a machine without a data folder a trial takes nothing away that is not its own: folders in the working directory, and among the
+// temporary files, may be called as its own are.
+func TestTryWithoutDataFolder(t *testing.T) {
+	dir, key := t.TempDir(), newKey(t)
+	newNode(t, Options{Dir: dir, NewID: ids(), Ballast: -1}, "acme").Close()
+	openVault(t, dir, key).Close()
+	c := copiedTo(t, dir)
+	here, temporary := t.TempDir(), t.TempDir()
+	t.Chdir(here)
+	t.Setenv("TMPDIR", temporary)
+	for _, in := range []string{here, temporary} {
+		if err := os.Mkdir(filepath.Join(in, trialPrefix+"of-mine"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := filesIn(t, here) + filesIn(t, temporary)
+	if done, err := Try(t.Context(), TrialOptions{Replicas: c}); err != nil || done.Failure != "" {
+		t.Errorf("%+v, %v", done, err)
+	}
+	if after := filesIn(t, here) + filesIn(t, temporary); after != before {
+		t.Errorf("before:\n%s\nafter:\n%s", before, after)
+	}
+}
+
 func restoreDir(t *testing.T, c *ReplicaConfig, key MasterKey) string {
 	return restore(t, RestoreOptions{Replicas: c, Master: key}).Dir
 }
