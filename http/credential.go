@@ -251,7 +251,7 @@ func rotateCredential(c *call, in credentialRotation) (credential, error) {
 		return credential{}, err
 	}
 	if d := c.s.o.Dispatcher; d != nil {
-		d.Health.Clear(k.ID) // what is known of the former secret says nothing of this one
+		d.Health.Renewed(k.ID)
 	}
 	return c.recheck(ctx, k.ID)
 }

@@ -60,6 +60,32 @@ func TestCredentialChecks(t *testing.T) {
 	p.call("POST", all+"/cred_none/check", "").want(404)
 }
 
+// A new secret is tried at once, though the upstream was found to be down with the former one. That the former is checked and taken
+// says nothing of that.
+func TestRotationClosesBreakers(t *testing.T) {
+	n := newNode(t, nil)
+	_, admin := n.open("acme", "teams", "admin", "inference")
+	p, op := n.as(admin), n.as(operatorToken)
+	for _, c := range []struct {
+		p    person
+		path string
+	}{{op, "/api/v1/platform/credentials"}, {p, "/api/v1/orgs/acme/credentials"}} {
+		name := c.p.call("POST", c.path, `{"provider":"openai","name":"down","secret":"sk-former","order":-1}`).want(201).text("id")
+		t.Run(c.path, func(t *testing.T) {
+			up := n.up.Script("openai", "gpt-6-luna", sandbox.Script{Fail: sandbox.ServerError})
+			for range 4 {
+				p.chat(luna, "hi", "")
+			}
+			up()
+			p.chat(luna, "hi", "").want(503)
+			c.p.call("POST", c.path+"/"+name+"/check", "").want(200)
+			p.chat(luna, "hi", "").want(503)
+			c.p.call("POST", c.path+"/"+name+"/rotate", `{"secret":"sk-latter"}`).want(200)
+			p.chat(luna, "hi", "").want(200)
+		})
+	}
+}
+
 // calls counts the calls upstream with a secret.
 func (n *node) calls(secret string) (count int) {
 	for _, c := range n.up.Calls() {

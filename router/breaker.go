@@ -16,8 +16,9 @@ const mostProbes = 16
 type legHealth struct {
 	shared   bool              // its credential is the platform's
 	failures int               // in a row
-	until    time.Time         // the end of the pause after them, or of the one that the upstream asked for
-	since    time.Time         // the third, which opened the breaker
+	until    time.Time         // the end of the pause after them
+	asked    time.Time         // the end of the pause that the upstream asked for
+	since    time.Time         // the one of them that opened the breaker, be it the third or of the credential
 	why      Class             // of the last of them
 	probes   map[string]*Trial // that were let through while it fails, by org, as long as nothing is known of them
 	vain     int               // probes that found out nothing since the pause
@@ -32,39 +33,47 @@ func (l *legHealth) failing() bool { return l.failures >= breakerFailures }
 // out nothing, because its caller left, gave it too little time, or waits still after a pause, one more may: whoever brings
 // that about, however often, takes the turn of nobody else.
 func (l *legHealth) pause(now time.Time) time.Duration {
-	if now.Before(l.until) {
-		return l.until.Sub(now)
+	until := l.until
+	if l.asked.After(until) {
+		until = l.asked
+	}
+	if now.Before(until) {
+		return until.Sub(now)
 	}
 	if !l.failing() {
 		return 0
 	}
-	trying := 0
+	trying, next := 0, breakerPause
 	for _, p := range l.probes {
-		if now.Before(p.lapses) {
-			trying++
+		if left := p.lapses.Sub(now); left > 0 {
+			trying, next = trying+1, min(next, left)
 		}
 	}
 	if trying > l.vain {
-		return breakerPause
+		return next
 	}
 	return 0
 }
 
-// probe takes a call for a probe, unless its org has one under way: the others' turns are not for it.
-func (l *legHealth) probe(t *Trial, now time.Time) bool {
+// turn is for how long an org's own probe, if it has one under way, keeps it from another: the others' turns are not for it.
+func (l *legHealth) turn(org string, now time.Time) time.Duration {
+	if p := l.probes[org]; p != nil {
+		return max(0, p.lapses.Sub(now))
+	}
+	return 0
+}
+
+// probe takes a call for a probe, and forgets those that have lapsed.
+func (l *legHealth) probe(t *Trial, now time.Time) {
 	for org, p := range l.probes {
 		if !now.Before(p.lapses) {
 			l.spend(org)
 		}
 	}
-	if l.probes[t.org] != nil {
-		return false
-	}
 	if l.probes == nil {
 		l.probes = map[string]*Trial{}
 	}
 	t.lapses, l.probes[t.org] = now.Add(breakerPause), t
-	return true
 }
 
 // spend forgets a probe that found out nothing.
@@ -76,27 +85,33 @@ func (l *legHealth) spend(org string) {
 // well ends a row of failures.
 func (l *legHealth) well() {
 	if l.failing() {
-		l.until = time.Time{}
+		l.until, l.asked = time.Time{}, time.Time{}
 	}
 	l.failures, l.why, l.probes, l.vain = 0, "", nil, 0
 }
 
-// fail counts a failure. As long as its upstream asks for, within bounds, a leg is left alone after the first as well.
+// renewed forgets what the credential's former secret has shown of the leg, but for its pace, and for the rest that its upstream has
+// asked for.
+func (l *legHealth) renewed() {
+	l.failures, l.until, l.probes, l.vain, l.seen.calls = 0, time.Time{}, nil, 0, outcomes{}
+}
+
+// fail counts a failure. As long as its upstream asks for, within bounds, a leg is left alone after the first as well: where the
+// credential is at fault the upstream has asked it of that secret, and the pause, which is no shorter, is enough.
 func (l *legHealth) fail(class Class, hint time.Duration, now time.Time) {
 	before := l.failing()
 	l.failures++
 	if class == ClassCredential {
-		l.failures = max(l.failures, breakerFailures)
+		l.failures, hint = max(l.failures, breakerFailures), 0
 	}
 	l.why = class
 	if l.failing() {
-		hint = breakerPause
-		l.probes, l.vain = nil, 0
+		l.until, l.probes, l.vain = now.Add(breakerPause), nil, 0
 		if !before {
 			l.since = now
 		}
 	}
-	if until := now.Add(min(hint, breakerPause)); until.After(l.until) {
-		l.until = until
+	if asked := now.Add(min(hint, breakerPause)); asked.After(l.asked) {
+		l.asked = asked
 	}
 }

@@ -197,7 +197,7 @@ func TestCheckOfAFormerSecret(t *testing.T) {
 	}()
 	<-asked
 	n.do(ledger.RotateCredential{Org: "org_a", Credential: "cred_own", Fingerprint: "new"})
-	n.d.Health.Clear("cred_own")
+	n.d.Health.Renewed("cred_own")
 	answer <- true
 	if le, ok := errors.AsType[*ledger.Error](<-done); !ok || le.Code != ledger.CodeConflict {
 		t.Errorf("the check of the former secret: %v", le)

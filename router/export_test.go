@@ -16,6 +16,11 @@ func (h *Health) AllowOrg(org string, c ledger.Choice, now time.Time) (*Trial, b
 	return h.allow(c, standing{org: org}, now)
 }
 
+// Rests is for how long an org cannot call a leg.
+func (h *Health) Rests(org string, c ledger.Choice, now time.Time) time.Duration {
+	return h.rests(c, standing{org: org}, now)
+}
+
 // Remembered is how many legs are in memory.
 func (h *Health) Remembered() int {
 	h.mu.Lock()

@@ -21,6 +21,7 @@ type Health struct {
 	legs    map[breakerKey]*legHealth
 	most    int             // how many legs may be remembered before the next clearing
 	tripped map[string]trip // by credential
+	renewed map[string]int  // by credential: how often it has been given a new secret
 }
 
 type breakerKey struct{ credential, model, tier string }
@@ -61,7 +62,7 @@ func (t trip) holds(now time.Time) bool { return t.until.IsZero() || now.Before(
 
 // NewHealth is a memory without any failure.
 func NewHealth() *Health {
-	return &Health{legs: map[breakerKey]*legHealth{}, most: manyBreakers, tripped: map[string]trip{}}
+	return &Health{legs: map[breakerKey]*legHealth{}, most: manyBreakers, tripped: map[string]trip{}, renewed: map[string]int{}}
 }
 
 // Trial is one call of a leg that the breaker has let through.
@@ -70,6 +71,7 @@ type Trial struct {
 	leg      breakerKey
 	shared   bool // the credential is the platform's
 	org      string
+	secret   int       // of the credential: how many it has had before
 	lapses   time.Time // when others no longer wait for what it finds, if it is a probe
 	pace     pace
 	hint     time.Duration
@@ -87,9 +89,9 @@ func (h *Health) allow(c ledger.Choice, s standing, now time.Time) (*Trial, bool
 	if h.pause(c, s, now) > 0 {
 		return nil, false
 	}
-	t := &Trial{health: h, leg: keyOf(c, s), shared: c.Kind == ledger.Platform, org: s.org, reported: s.mute}
-	if l := h.legs[t.leg]; l != nil && l.failing() && !s.mute && !l.probe(t, now) {
-		return nil, false
+	t := &Trial{health: h, leg: keyOf(c, s), shared: c.Kind == ledger.Platform, org: s.org, secret: h.renewed[c.Credential], reported: s.mute}
+	if l := h.legs[t.leg]; l != nil && l.failing() && !s.mute {
+		l.probe(t, now)
 	}
 	return t, true
 }
@@ -97,7 +99,7 @@ func (h *Health) allow(c ledger.Choice, s standing, now time.Time) (*Trial, bool
 // Open tells whether a leg's breaker is open, without taking its probe.
 func (h *Health) Open(c ledger.Choice, now time.Time) bool { return h.rests(c, standing{}, now) > 0 }
 
-// rests is for how long at the most a call cannot be made, as far as is known; 0: it can.
+// rests is for how long a call cannot be made, unless something is heard of the leg meanwhile; 0: it can.
 func (h *Health) rests(c ledger.Choice, s standing, now time.Time) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -105,16 +107,20 @@ func (h *Health) rests(c ledger.Choice, s standing, now time.Time) time.Duration
 }
 
 func (h *Health) pause(c ledger.Choice, s standing, now time.Time) time.Duration {
-	if len(h.tripped) > 0 {
-		if t, ok := h.tripped[c.Credential]; ok && t.holds(now) {
+	if t, ok := h.tripped[c.Credential]; ok && t.holds(now) {
+		if t.until.IsZero() { // nobody knows: whenever a check or a new secret clears it
 			return breakerPause
 		}
+		return t.until.Sub(now)
 	}
 	l := h.legs[keyOf(c, s)]
 	if l == nil || s.mute && l.why != ClassCredential {
 		return 0
 	}
-	return l.pause(now)
+	if left := l.pause(now); left > 0 || s.mute {
+		return left
+	}
+	return l.turn(s.org, now)
 }
 
 // Condition is how a leg has been observed to do, in the usual tier of service. What is unknown, or not known any more, is zero.
@@ -177,8 +183,9 @@ func (h *Health) Trip(credential string, until time.Time, why Class, now time.Ti
 	h.tripped[credential] = t
 }
 
-// Clear takes a credential for good again: it was found to be, was given a new secret, or is gone. Breakers that other
-// failures than its own have opened stay as they are.
+// Clear takes a credential for good again: it was found to be, or is gone. That its provider takes it, which is all that a check
+// shows, says nothing of an upstream that is overloaded or down: breakers that other failures than the credential's own have opened stay
+// as they are, or each check, by the hour or by hand, would send calls into an outage that their pause has just spared them.
 func (h *Health) Clear(credential string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -190,12 +197,27 @@ func (h *Health) Clear(credential string) {
 	}
 }
 
+// Renewed says that a credential has been given a new secret, which is to be tried at once: what the former one has shown says
+// nothing of it, whatever it was, and neither does how calls end that are still under way with that. But an upstream that has asked to be
+// left alone is, as long as it asked for.
+func (h *Health) Renewed(credential string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.renewed[credential]++
+	delete(h.tripped, credential)
+	for k, l := range h.legs {
+		if k.credential == credential {
+			l.renewed()
+		}
+	}
+}
+
 // Hinted notes for how long the upstream asks to be left alone. To be called before Report.
 func (t *Trial) Hinted(pause time.Duration) { t.hint = pause }
 
-// Report says how the call went; only the first report counts. A call that says nothing about the upstream, because the
-// caller left or what was asked was at fault, only gives back the probe that it may be. That a provider does not know a
-// model is no failure of the upstream's that would open a breaker, but one that the auto lane goes by.
+// Report says how the call went; only the first report counts, and none of a call with a secret that was replaced meanwhile. A call
+// that says nothing about the upstream, because the caller left or what was asked was at fault, only gives back the probe that it may
+// be. That a provider does not know a model is no failure of the upstream's that would open a breaker, but one that the auto lane goes by.
 func (t *Trial) Report(class Class, now time.Time) {
 	if t.reported {
 		return
@@ -205,6 +227,9 @@ func (t *Trial) Report(class Class, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t.leave()
+	if t.secret != h.renewed[t.leg.credential] {
+		return
+	}
 	l := h.legs[t.leg]
 	neutral := class == ClassBadRequest || class == ClassCanceled
 	probe := l != nil && l.probes[t.org] == t

@@ -216,14 +216,19 @@ func (r *run) exhausted() *Failure {
 		Message: "no upstream for this model can be called at the moment: " + r.tried()}
 }
 
-// resting is after how long the first of the legs that rest may be called again, in whole seconds.
+// resting is after how long the first of the legs that rest may be called again, in whole seconds. One that rests for longer than an
+// empty account does is asked for now and then: what has it rest may be over before its time.
 func (r *run) resting() time.Duration {
-	least := breakerPause
+	least, found := breakerPause, false
 	for _, a := range r.attempts {
-		if a.Reason == breakerOpen {
-			least = min(least, r.d.Health.rests(a.Choice, r.standing(), r.d.Now()))
+		if a.Reason != breakerOpen {
+			continue
+		}
+		if rests := r.d.Health.rests(a.Choice, r.standing(), r.d.Now()); !found || rests < least {
+			least, found = rests, true
 		}
 	}
+	least = min(least, suspectTrip)
 	return max(1, (least+time.Second-1)/time.Second) * time.Second
 }
 
