@@ -52,6 +52,7 @@ func TestUsageErrors(t *testing.T) {
 		"frobnicate":              `there is no command "frobnicate"`,
 		"org":                     `"org" is the beginning of: org open`,
 		"org close":               `there is no command "org close"`,
+		"org close --help":        `Run "waybill org --help" for what they do`,
 		"org open":                "NAME is missing",
 		"org open a b":            "one argument too many",
 		"org open a --colour red": "there is no flag --colour",
@@ -82,6 +83,23 @@ func TestEveryCommandExplainsItself(t *testing.T) {
 		}
 		if !slices.ContainsFunc(c.example, func(line string) bool { return strings.Contains(line, "waybill "+c.name) }) {
 			t.Errorf("waybill %s --help has no example", c.name)
+		}
+	}
+}
+
+// The first word of several commands, asked for help in any way, lists them with an example.
+func TestEveryGroupExplainsItself(t *testing.T) {
+	for _, c := range commands() {
+		word, rest, _ := strings.Cut(c.name, " ")
+		if rest == "" {
+			continue
+		}
+		for _, line := range []string{word + " --help", word + " -h", word + " help", "help " + word} {
+			status, out, err := try(t, strings.Fields(line)...)
+			if status != exitOK || err != "" || !strings.Contains(out, "usage: waybill "+word+" COMMAND") || !strings.Contains(out, "waybill "+c.name) || !strings.Contains(out, c.about) ||
+				!strings.Contains(out, "example:\n  ") {
+				t.Errorf("waybill %s: status %d, %q, %q", line, status, out, err)
+			}
 		}
 	}
 }

@@ -60,7 +60,15 @@ func run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stder
 		return help(all, args, stdout, stderr)
 	}
 	c, rest, ok := find(all, args)
-	if !ok {
+	group := inGroup(all, args[0])
+	switch {
+	case !ok && len(group) > 0 && len(args) > 1 && isHelp(args[1]):
+		groupHelp(stdout, group)
+		return exitOK
+	case !ok && len(group) > 0:
+		fmt.Fprintf(stderr, "waybill: %s\nRun \"waybill %s --help\" for what they do.\n", unknown(all, args), args[0])
+		return exitUsage
+	case !ok:
 		fmt.Fprintf(stderr, "waybill: %s\nRun \"waybill help\" for the list of commands.\n", unknown(all, args))
 		return exitUsage
 	}
@@ -98,7 +106,7 @@ func help(all []command, args []string, stdout, stderr io.Writer) int {
 			return exitOK
 		}
 		if group := inGroup(all, args[1]); len(group) > 0 {
-			list(stdout, group)
+			groupHelp(stdout, group)
 			return exitOK
 		}
 		fmt.Fprintf(stderr, "waybill: %s\n", unknown(all, args[1:]))
@@ -109,6 +117,14 @@ func help(all []command, args []string, stdout, stderr io.Writer) int {
 	fmt.Fprint(stdout, "\nThe first minute, with nothing to set up: waybill demo\n"+
 		"Every command explains itself with --help. Settings come from waybill.yml, WAYBILL_… and flags, the last one wins.\n")
 	return exitOK
+}
+
+// groupHelp lists the commands that begin with one word.
+func groupHelp(out io.Writer, group []command) {
+	word, _, _ := strings.Cut(group[0].name, " ")
+	fmt.Fprintf(out, "usage: waybill %s COMMAND\n\n", word)
+	list(out, group)
+	fmt.Fprintf(out, "\nexample:\n  %s\n\nEach explains itself with --help.\n", group[0].example[0])
 }
 
 func list(out io.Writer, all []command) {
