@@ -310,7 +310,7 @@ func readFile(given map[string]string) (f file, name string, err error) {
 		return f, name, fmt.Errorf("configuration: %w", err)
 	}
 	if err := yaml.UnmarshalWithOptions(text, &f, yaml.Strict()); err != nil {
-		return f, name, fmt.Errorf("%s: %s", name, strings.TrimSpace(yaml.FormatError(err, false, true)))
+		return f, name, misplaced(name, err)
 	}
 	return f, name, nil
 }

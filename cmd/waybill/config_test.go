@@ -131,11 +131,11 @@ func TestLitestreamFileIsFound(t *testing.T) {
 // What is wrong is refused by name and place, and nothing of it is a panic.
 func TestBadConfiguration(t *testing.T) {
 	for _, c := range []struct{ file, env, flag, want string }{
-		{file: "lissen: x\n", want: `waybill.yml: [1:1] unknown field "lissen"`},
-		{file: "upstreams:\n  openai:\n    base_uri: x\n", want: `[3:5] unknown field "base_uri"`},
+		{file: "lissen: x\n", want: `waybill.yml:1:1: unknown field "lissen"`},
+		{file: "upstreams:\n  openai:\n    base_uri: x\n", want: `3:5: unknown field "base_uri"`},
 		{file: "upstreams: {mistral: {base_url: x}}\n", want: "waybill.yml: upstreams.mistral: base_url: it is not an address"},
-		{file: "upstreams:\n  my-vllm:\n    api_key: sk\n", want: `[3:5] unknown field "api_key"`},
-		{file: "upstreams:\n  my-vllm:\n    quirks: {max_token: true}\n", want: `[3:14] unknown field "max_token"`},
+		{file: "upstreams:\n  my-vllm:\n    api_key: sk\n", want: `3:5: unknown field "api_key"`},
+		{file: "upstreams:\n  my-vllm:\n    quirks: {max_token: true}\n", want: `3:14: unknown field "max_token"`},
 		{file: "upstreams: {my-vllm: {dialect: openai-chat}}\n", want: "upstreams.my-vllm: base_url is missing"},
 		{file: "upstreams: {my-vllm: {base_url: 'http://x/v1'}}\n", want: "upstreams.my-vllm: dialect: a dialect is missing"},
 		{file: "upstreams: {my-vllm: {base_url: 'http://x/v1', dialect: telex}}\n", want: `upstreams.my-vllm: dialect: the dialect "telex" is not known`},
@@ -143,8 +143,8 @@ func TestBadConfiguration(t *testing.T) {
 		{file: "upstreams: {my_vllm: {base_url: 'http://x/v1', dialect: openai-chat}}\n", want: "upstreams.my_vllm: a provider's name is"},
 		{file: "upstreams: {groq: {quirks: {key_header: 'a b'}}}\n", want: "upstreams.groq: quirks.key_header"},
 		{file: "upstreams: {groq: {quirks: {drop: [model]}}}\n", want: "upstreams.groq: quirks.drop: without model there is no call"},
-		{file: "listen: [1]\n", want: "[1:9]"},
-		{file: "listen: a: b\n", want: "[1:9]"},
+		{file: "listen: [1]\n", want: "1:9:"},
+		{file: "listen: a: b\n", want: "1:9:"},
 		{file: "listen: 127.0.0.1\n", want: "waybill.yml: listen: \"127.0.0.1\" is not HOST:PORT"},
 		{file: "drain_timeout: soon\n", want: "drain_timeout: \"soon\" is not a time"},
 		{file: "drain_timeout: -1s\n", want: "drain_timeout"},

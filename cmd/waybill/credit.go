@@ -28,7 +28,7 @@ var creditPurchase = command{
 	setup: func(f *flags) action {
 		reference := f.String("reference", "", "the payment's `ID` at the payment provider, or an invoice's")
 		paid := f.String("paid", "", "the price in `DOLLARS`, if it is not the amount")
-		expires := f.String("expires", "", "`WHEN` it lapses: a time, or how long from now, such as 8760h (default never)")
+		expires := f.String("expires", "", "`WHEN` it lapses: a time, a day (at its beginning, UTC), or how long from now, such as 365d (default never)")
 		asJSON := f.asJSON()
 		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
 			if *reference == "" {
@@ -51,10 +51,10 @@ var creditGrant = command{
 	name:    "credit grant",
 	args:    "ORG DOLLARS",
 	about:   "give an org credit that nobody paid for",
-	example: []string{"waybill credit grant acme 5.00 --expires 720h"},
+	example: []string{"waybill credit grant acme 5.00 --expires 30d"},
 	setup: func(f *flags) action {
 		priority := f.Int("priority", 0, "its place in the order of use: lower is used first")
-		expires := f.String("expires", "", "`WHEN` it lapses: a time, or how long from now, such as 720h (default never)")
+		expires := f.String("expires", "", "`WHEN` it lapses: a time, a day (at its beginning, UTC), or how long from now, such as 30d (default never)")
 		asJSON := f.asJSON()
 		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
 			end, err := moment(*expires)

@@ -7,9 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
-	"waybill/ledger"
 	"waybill/store"
 )
 
@@ -19,13 +17,13 @@ var exportTraces = command{
 	more: "All tables are of one moment: events, requests, attempts, entries, balances, lots, as waybill sql shows them. CSV is one\n" +
 		"table. Works beside a running node. Names and secrets are not in it.",
 	example: []string{"waybill export traces --format sql --org acme > acme.sql", "waybill export traces --format sqlite --out traces.db",
-		"waybill export traces --format csv --table attempts --since 720h"},
+		"waybill export traces --format csv --table attempts --since 30d"},
 	setup: func(f *flags) action {
 		format := f.String("format", "sql", "`FORMAT`: sql, sqlite, csv or jsonl")
 		dialect := f.String("dialect", "sqlite", "whose SQL: sqlite or postgres")
 		table := f.String("table", "", "the one `TABLE` of csv (default requests) or jsonl (default all)")
 		org := f.String("org", "", "what concerns one `ORG` alone")
-		since := f.String("since", "", "leave out what is earlier than `WHEN`: a time, or how long ago, such as 720h")
+		since := f.String("since", "", "leave out what is earlier than `WHEN`: a time, a day (from its beginning, UTC), or how long ago, such as 30d or 12h")
 		out := f.String("out", "", "write to `FILE`, which must not be there, instead of the standard output")
 		return func(ctx context.Context, w *work, _ []string) (err error) {
 			from, err := ago(*since)
@@ -72,19 +70,4 @@ func exportToFile(ctx context.Context, name string, r *store.Reader, o store.Exp
 		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return os.Rename(f.Name(), name)
-}
-
-// ago reads a time, or how long ago; empty is none.
-func ago(s string) (ledger.Instant, error) {
-	if s == "" {
-		return 0, nil
-	}
-	if d, err := time.ParseDuration(s); err == nil && d > 0 {
-		return ledger.InstantOf(time.Now().Add(-d)), nil
-	}
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil {
-		return 0, errors.New(s + " is neither a time such as 2026-11-01T00:00:00Z nor how long ago, such as 720h")
-	}
-	return ledger.InstantOf(t), nil
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 )
 
 // keyView is a key as the control API shows it.
@@ -30,14 +29,14 @@ var keyIssue = command{
 	about: "issue a key to an org; it is shown once",
 	more: "The key alone goes to the standard output, what else there is to say goes to the standard error, so that a script can\n" +
 		"write KEY=$(waybill key issue …).",
-	example: []string{"waybill key issue acme --name laptop", `waybill key issue acme --name ci --models "claude-*,openai/gpt-6-luna" --expires 2160h`,
+	example: []string{"waybill key issue acme --name laptop", `waybill key issue acme --name ci --models "claude-*,openai/gpt-6-luna" --expires 90d`,
 		"waybill key issue acme --name prod-web --cap usd=5/day --cap tok=1000000/month --rpm 600 --tpm 200000"},
 	setup: func(f *flags) action {
 		name := f.String("name", "", "what the key is called, unique in the org")
 		scopes := f.String("scope", "inference", "what it may do: `SCOPES` of inference and admin, with commas")
 		models := f.String("models", "", "`PATTERNS` of the models that it may call, with commas (default all)")
 		limits := limitFlags(f)
-		expires := f.String("expires", "", "`WHEN` it ends: a time such as 2027-01-31T00:00:00Z, or how long from now, such as 720h")
+		expires := f.String("expires", "", "`WHEN` it ends: a time such as 2027-01-31T00:00:00Z, a day (at its beginning, UTC), or how long from now, such as 30d or 12h")
 		asJSON := f.asJSON()
 		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
 			if *name == "" {
@@ -78,14 +77,26 @@ var keyLimit = command{
 	about: "change what a key may spend and do; what no flag names stays",
 	more: "KEY is its name or its id. Caps replace those that the key had; one that only changes its amount counts on, and --cap none\n" +
 		"takes all away. They count platform capacity at list cost, whoever pays: plan, free messages or credit.",
-	example: []string{"waybill key limit acme prod-web --cap usd=20/day --rpm 1200", "waybill key limit acme ci --cap none --models all"},
+	example: []string{"waybill key limit acme prod-web --cap usd=20/day --rpm 1200", "waybill key limit acme ci --cap none --models all --expires 30d"},
 	setup: func(f *flags) action {
 		models := f.String("models", "", "`PATTERNS` of the models that it may call, with commas, or all")
 		limits := limitFlags(f)
+		expires := f.String("expires", "", "`WHEN` it ends, as for key issue, or never")
 		asJSON := f.asJSON()
 		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
 			body := map[string]any{}
 			limits.into(body)
+			switch *expires {
+			case "":
+			case "never":
+				body["expires_at"] = nil
+			default:
+				end, err := moment(*expires)
+				if err != nil {
+					return misused("--expires: %v", err)
+				}
+				body["expires_at"] = end
+			}
 			switch *models {
 			case "":
 			case "all":
@@ -94,7 +105,7 @@ var keyLimit = command{
 				body["models"] = commas(*models)
 			}
 			if len(body) == 0 {
-				return misused("nothing to change: --cap, --rpm, --tpm or --models")
+				return misused("nothing to change: --cap, --rpm, --tpm, --models or --expires")
 			}
 			id, err := keyNamed(ctx, a, args[0], args[1])
 			if err != nil {
@@ -113,20 +124,21 @@ var keyRotate = command{
 	name:    "key rotate",
 	args:    "ORG KEY",
 	about:   "give a key a new secret, which is shown once",
-	more:    "KEY is its name or its id. With --overlap the former secret opens the key for so long.",
+	more:    "KEY is its name or its id. With --overlap the former secret opens the key for so long, or until then.",
 	example: []string{"waybill key rotate acme laptop --overlap 24h"},
 	setup: func(f *flags) action {
-		overlap := f.Duration("overlap", 0, "how `LONG` the former secret still opens the key")
+		overlap := f.String("overlap", "", "how `LONG` the former secret still opens the key, such as 24h or 7d, or until which time (default not at all)")
 		asJSON := f.asJSON()
 		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
+			ends, err := moment(*overlap)
+			if err != nil {
+				return misused("--overlap: %v", err)
+			}
 			id, err := keyNamed(ctx, a, args[0], args[1])
 			if err != nil {
 				return err
 			}
-			body := map[string]any{}
-			if *overlap > 0 {
-				body["former_ends_at"] = time.Now().Add(*overlap).UTC().Format(time.RFC3339Nano)
-			}
+			body := map[string]any{"former_ends_at": ends}
 			answer, err := a.call(ctx, "POST", at("/orgs/%s/keys/%s/rotate", args[0], id), body)
 			return showSecretKey(w, answer, err, *asJSON, args[0])
 		})

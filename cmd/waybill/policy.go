@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	wbhttp "waybill/http"
 	"waybill/router"
@@ -51,7 +52,7 @@ and then nothing is changed.`,
 		version := f.String("version", "", "set it only in the place of version `N`, 0 if none was ever set")
 		asJSON := f.asJSON()
 		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
-			text, err := w.file(args[1])
+			text, err := w.policyFile(args[1])
 			if err != nil {
 				return err
 			}
@@ -131,6 +132,23 @@ func (w *work) file(name string) (string, error) {
 	return string(b), err
 }
 
+// policyFile reads a policy.
+func (w *work) policyFile(name string) (string, error) {
+	text, err := w.file(name)
+	if err == nil && strings.TrimSpace(text) == "" {
+		err = fmt.Errorf("%s is empty: a policy begins as waybill policy show prints it, and waybill policy clear goes back to the defaults", named(name))
+	}
+	return text, err
+}
+
+// named is what errors call a file.
+func named(name string) string {
+	if name == "-" {
+		return "stdin"
+	}
+	return name
+}
+
 // inFile tells the errors of a policy as compilers do: FILE:LINE:COLUMN.
 func inFile(err error, name string) error {
 	p, ok := errors.AsType[*wbhttp.Problem](err)
@@ -145,13 +163,10 @@ func inFile(err error, name string) error {
 }
 
 func placed(n router.PolicyNote, name string) string {
-	if name == "-" {
-		name = "stdin"
-	}
 	if n.Line == 0 {
-		return name + ": " + printable(n.String())
+		return named(name) + ": " + printable(n.String())
 	}
-	return name + ":" + printable(n.String())
+	return named(name) + ":" + printable(n.String())
 }
 
 func (w *work) warn(notes []router.PolicyNote, name string) {
@@ -166,8 +181,12 @@ func (w *work) jsonFile(name string) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !json.Valid([]byte(text)) {
-		return nil, fmt.Errorf("%s is not JSON", name)
+	var value json.RawMessage
+	err = json.Unmarshal([]byte(text), &value)
+	if s, ok := errors.AsType[*json.SyntaxError](err); ok {
+		before := text[:max(0, min(int(s.Offset), len(text))-1)] // the offset is behind the character that is at fault
+		line := 1 + strings.Count(before, "\n")
+		err = fmt.Errorf("%s:%d:%d: it is not JSON: %w", named(name), line, 1+utf8.RuneCountInString(before[strings.LastIndex(before, "\n")+1:]), err)
 	}
-	return json.RawMessage(text), nil
+	return value, err
 }

@@ -52,7 +52,7 @@ matches, every leg that is considered, why each is taken or passed over, what it
 			}
 			body["request"] = request
 			if *file != "" {
-				if body["document"], err = w.file(*file); err != nil {
+				if body["document"], err = w.policyFile(*file); err != nil {
 					return err
 				}
 			}

@@ -89,7 +89,7 @@ Without FILE each request is decided under the policy that was in force: nothing
 			file := ""
 			if len(args) > 1 {
 				file = args[1]
-				text, err := w.file(file)
+				text, err := w.policyFile(file)
 				if err != nil {
 					return err
 				}

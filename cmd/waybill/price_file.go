@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -93,17 +91,12 @@ type fileRow[T any] struct {
 
 // readRows reads a file of YAML or JSON, or the standard input for "-": one row, or several in a list of this name.
 func readRows[T any](w *work, name, list string) (rows []fileRow[T], several bool, err error) {
-	var text []byte
-	if name == "-" {
-		name = "standard input"
-		text, err = io.ReadAll(w.stdin)
-	} else {
-		text, err = os.ReadFile(name)
-	}
+	text, err := w.file(name)
 	if err != nil {
 		return nil, false, err
 	}
-	nodes, several, err := rowNodes(text, list)
+	name = named(name)
+	nodes, several, err := rowNodes([]byte(text), list)
 	for _, n := range nodes {
 		r := fileRow[T]{place: fmt.Sprintf("%s:%d", name, line(n))}
 		if err = yaml.NodeToValue(n, &r.value, yaml.Strict()); err != nil {
@@ -112,9 +105,18 @@ func readRows[T any](w *work, name, list string) (rows []fileRow[T], several boo
 		rows = append(rows, r)
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("%s: %s", name, strings.TrimSpace(yaml.FormatError(err, false, true)))
+		return nil, false, misplaced(name, err)
 	}
 	return rows, several, nil
+}
+
+// misplaced tells what is wrong in a file of YAML as compilers do: FILE:LINE:COLUMN, and the lines themselves below.
+func misplaced(name string, err error) error {
+	text := strings.TrimSpace(yaml.FormatError(err, false, true))
+	if place, rest, ok := strings.Cut(text, "] "); ok && strings.HasPrefix(place, "[") {
+		return fmt.Errorf("%s:%s: %s", name, place[1:], rest)
+	}
+	return fmt.Errorf("%s: %s", name, text)
 }
 
 // rowNodes finds the rows of a text.
