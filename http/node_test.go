@@ -348,13 +348,8 @@ func (f files) Export(ctx context.Context, w io.Writer, e wbhttp.ExportQuery) (e
 }
 
 func asked(err error) error {
-	query, wrong := errors.AsType[*store.QueryError](err)
-	form, odd := errors.AsType[*store.ExportError](err)
-	switch {
-	case wrong:
-		return &wbhttp.QueryError{Reason: query.Error()}
-	case odd:
-		return &wbhttp.QueryError{Reason: form.Error()}
+	if q, wrong := errors.AsType[*store.QueryError](err); wrong {
+		return &wbhttp.QueryError{Reason: q.Error()}
 	}
 	return err
 }

@@ -75,18 +75,12 @@ type sink interface {
 	end() error
 }
 
-// ExportError is an export that cannot be made as it was asked for.
-type ExportError struct{ reason string }
-
-// Error says what there is.
-func (e *ExportError) Error() string { return e.reason }
-
 func (o ExportOptions) sink(w io.Writer) (sink, error) {
 	var only *table
 	if o.Table != "" {
 		i := slices.IndexFunc(exportTables, func(t table) bool { return t.name == o.Table })
 		if i < 0 || o.Format == FormatSQL {
-			return nil, &ExportError{fmt.Sprintf("table %q: csv and jsonl export one of events, requests, attempts, entries, balances, lots", o.Table)}
+			return nil, &QueryError{fmt.Errorf("table %q: csv and jsonl export one of events, requests, attempts, entries, balances, lots", o.Table)}
 		}
 		only = &exportTables[i]
 	}
@@ -102,9 +96,9 @@ func (o ExportOptions) sink(w io.Writer) (sink, error) {
 	case o.Format == FormatSQL && o.Dialect == Postgres:
 		return newDump(w, Postgres), nil
 	case o.Format == FormatSQL:
-		return nil, &ExportError{fmt.Sprintf("dialect %q: there are sqlite and postgres", o.Dialect)}
+		return nil, &QueryError{fmt.Errorf("dialect %q: there are sqlite and postgres", o.Dialect)}
 	}
-	return nil, &ExportError{fmt.Sprintf("format %q: there are sql, sqlite, csv and jsonl", o.Format)}
+	return nil, &QueryError{fmt.Errorf("format %q: there are sql, sqlite, csv and jsonl", o.Format)}
 }
 
 func exportTo(ctx context.Context, r *Reader, s sink, o ExportOptions) (out Exported, err error) {

@@ -92,9 +92,7 @@ func TestReplicaOutOfReach(t *testing.T) {
 				t.Fatal(err)
 			}
 			checkLocks(t, filepath.Join(dir, logFile))
-			if got, want := headOf(t, restored(t, replica)), headOf(t, dir); got != want {
-				t.Errorf("the replica is at %d, the log at %d", got, want)
-			}
+			level(t, replica, dir)
 			if status := r.Status(); !status[0].InSync || status[0].Err != nil {
 				t.Errorf("the status is %+v", status)
 			}
@@ -151,9 +149,7 @@ func TestReplicaEmptied(t *testing.T) {
 	synced(t, r)
 	must(t, s, admit("acme", "r2"), settle("acme", "r2"))
 	synced(t, r)
-	if got, want := headOf(t, restored(t, replica)), headOf(t, dir); got != want {
-		t.Errorf("the replica is at %d, the log at %d", got, want)
-	}
+	level(t, replica, dir)
 	if err := errors.Join(s.Close(), r.Close(t.Context())); err != nil {
 		t.Fatal(err)
 	}
@@ -172,9 +168,7 @@ func TestReplicaEmptied(t *testing.T) {
 	if err := r.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := headOf(t, restored(t, replica)), headOf(t, dir); got != want {
-		t.Errorf("the replica is at %d, the log at %d", got, want)
-	}
+	level(t, replica, dir)
 }
 
 func TestReplicationAskedWhenItIsOver(t *testing.T) {

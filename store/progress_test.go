@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -62,6 +63,11 @@ func TestStalledReplication(t *testing.T) {
 			r := replicate(t, c)
 			s := reopen(t, Options{Dir: dir, Ballast: -1, Replicated: true})
 			r.Follow(s)
+			var looks atomic.Int64 // how often somebody asked how far the log is, as each round and each look at the rounds does
+			r.mu.Lock()
+			head := r.head
+			r.head = func() uint64 { looks.Add(1); return head() }
+			r.mu.Unlock()
 			must(t, s, admit("acme", "r1"))
 			synced(t, r)
 			was, _ := r.Position()
@@ -76,8 +82,9 @@ func TestStalledReplication(t *testing.T) {
 				t.Errorf("it has stalled, and says %+v", p)
 			}
 			eventually(t, "the log says so", func() bool { return log.count(`level=ERROR msg="replication `) > 0 })
-			time.Sleep(500 * time.Millisecond) // during which many rounds fail
-			if n := log.count(`level=ERROR msg="replication `); n > 2 {
+			seen := looks.Load()
+			eventually(t, "it has been looked at ten times more", func() bool { return looks.Load() > seen+10 })
+			if n := log.count(`level=ERROR msg="replication `); n != 1 {
 				t.Errorf("%d alarms:\n%s", n, log.out.String())
 			}
 			b.broken(nil)

@@ -59,13 +59,13 @@ var (
 	ErrTooManyBytes error = &QueryError{errors.New("the answer is larger than the limit: add LIMIT, or ask for less")}
 )
 
-// QueryError is a query that is at fault itself.
+// QueryError is a query, or what is asked of an export, that is at fault itself.
 type QueryError struct{ cause error }
 
 // Error says what is wrong with it.
 func (e *QueryError) Error() string { return e.cause.Error() }
 
-// Unwrap gives the database's error.
+// Unwrap gives the database's error, if it is one's.
 func (e *QueryError) Unwrap() error { return e.cause }
 
 // Query runs one SELECT over the public views of a data folder: events, requests, attempts, entries, balances, lots and

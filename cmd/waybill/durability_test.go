@@ -317,10 +317,17 @@ func TestStreamEndsAfterTheReplica(t *testing.T) {
 	until(t, "it is settled here", func() bool {
 		return strings.Contains(s.must("sql", "--csv", "SELECT state FROM requests"), "settled")
 	})
+	failed := func() (rounds int) {
+		_, line, _ := strings.Cut(fetch(t, url+"/metrics"), "\nwaybill_replica_failures_total ")
+		fmt.Sscan(line, &rounds)
+		return rounds
+	}
+	before := failed()
+	until(t, "two more rounds fail", func() bool { return failed() > before+1 }) // one at least began after the settlement
 	select {
 	case rest := <-ended:
 		t.Fatalf("it ended before the replica had it: %s", rest)
-	case <-time.After(300 * time.Millisecond):
+	default:
 	}
 	if strings.Contains(got.String(), `"finish_reason":"stop"`) {
 		t.Errorf("the finish reason came before: %s", got.String())

@@ -41,13 +41,8 @@ func (t tables) Export(ctx context.Context, w io.Writer, e wbhttp.ExportQuery) (
 
 // asked tells what is wrong with what was asked from what is wrong here.
 func asked(err error) error {
-	query, wrong := errors.AsType[*store.QueryError](err)
-	form, odd := errors.AsType[*store.ExportError](err)
-	switch {
-	case wrong:
-		return &wbhttp.QueryError{Reason: query.Error()}
-	case odd:
-		return &wbhttp.QueryError{Reason: form.Error()}
+	if q, wrong := errors.AsType[*store.QueryError](err); wrong {
+		return &wbhttp.QueryError{Reason: q.Error()}
 	}
 	return err
 }
