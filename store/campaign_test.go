@@ -43,6 +43,7 @@ func TestCampaignNode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Begin()
 	s, err := Open(t.Context(), Options{Dir: dir, Replicated: true, Ballast: -1})
 	if err != nil {
 		t.Fatal(err)

@@ -15,13 +15,14 @@ import (
 	"github.com/superfly/ltx"
 )
 
-// conduit is the way to a replica. It notes when something came through last, and lets nothing be changed there before the replica is
-// found to be this folder's, nor once it is found to be another's. It connects when it must and not before: a node starts though
+// conduit is the way to a replica. It notes when something came through last, and lets nothing be changed there before replication has begun
+// and the replica is found to be this folder's, nor once it is found to be another's. It connects when it must and not before: a node starts though
 // its replica is out of reach.
 type conduit struct {
 	litestream.ReplicaClient
 	file  ReplicatedFile
 	pulse atomic.Int64               // ns since 1970, when something came through
+	begun atomic.Bool                // see Replication.Begin: nothing is changed there before
 	ours  atomic.Bool                // single transactions may be brought there
 	whole atomic.Bool                // it has the newest: others may be merged and deleted
 	lost  atomic.Pointer[Divergence] // it is another's
@@ -38,6 +39,8 @@ func (c *conduit) writable(ctx context.Context, level int) error {
 		return why
 	}
 	switch {
+	case !c.begun.Load():
+		return errNotBegun
 	case level == 0 && c.ours.Load():
 		return nil
 	case c.whole.Load():
@@ -46,7 +49,10 @@ func (c *conduit) writable(ctx context.Context, level int) error {
 	return errUnknown
 }
 
-var errUnknown = errors.New("it is not known yet whether the replica is this folder's")
+var (
+	errNotBegun = errors.New("nothing is replicated yet")
+	errUnknown  = errors.New("it is not known yet whether the replica is this folder's")
+)
 
 // diverged closes it for good.
 func (c *conduit) diverged(format string, args ...any) *Divergence {

@@ -20,6 +20,7 @@ import (
 // does, Litestream's own monitors are off, so a replica never has a transaction without those before it. (A restore
 // that lists a folder while a round writes there may see such a gap, since a listing is no snapshot: it is to be tried again.)
 // Whoever waits for the replica waits for a round that begins after his call; any number share one.
+// None runs before Begin: until then what is in the folder may be an older copy, or nothing that can be opened, and goes nowhere.
 type Replication struct {
 	dbs      []*replicated
 	interval time.Duration // between rounds that nobody asked for
@@ -37,6 +38,7 @@ type Replication struct {
 	watched  chan struct{} // the watch has ended
 
 	mu        sync.Mutex
+	started   bool // see Begin
 	closed    bool
 	begun     uint64                  // number of the last round that began
 	succeeded uint64                  // and of the last that reached every replica
@@ -78,7 +80,7 @@ const (
 // ErrNotReplicating is the answer to who waits for a replica that is closed.
 var ErrNotReplicating = errors.New("replication has ended")
 
-// Replicate starts to replicate files, which are those that the configuration names; each may count on what stands in those after it, as the
+// Replicate makes ready to replicate files, which are those that the configuration names; each may count on what stands in those after it, as the
 // log does on the vault. It is called before they are opened, and
 // closed after they are closed: Litestream holds a plain handle on each, and when a process closes any handle on a file,
 // POSIX takes all its locks on that file away, SQLite's too. A node that opens them must leave their checkpoints alone. A replica
@@ -114,9 +116,20 @@ func Replicate(ctx context.Context, c *ReplicaConfig, files ...string) (*Replica
 		r.interval = min(r.interval, f.SyncInterval)
 	}
 	r.tell()
+	return r, nil
+}
+
+// Begin begins with the rounds, once the files are open and found to be a node that may go on. Until then nothing is changed in a replica:
+// it may be the only copy of what an older one has been put in the place of.
+func (r *Replication) Begin() {
+	r.mu.Lock()
+	r.started, r.well = true, time.Now()
+	r.mu.Unlock()
+	for _, d := range r.dbs {
+		d.way.begun.Store(true)
+	}
 	go r.rounds()
 	go r.watch()
-	return r, nil
 }
 
 // names holds the configuration against the files of this node: one that is not named would not be replicated, and
@@ -190,7 +203,7 @@ func (q quiet) Enabled(ctx context.Context, l slog.Level) bool {
 func (q quiet) WithAttrs(a []slog.Attr) slog.Handler { return quiet{q.Handler.WithAttrs(a)} }
 func (q quiet) WithGroup(name string) slog.Handler   { return quiet{q.Handler.WithGroup(name)} }
 
-// Close makes a last round and ends replication. The databases are closed before. An error means that a replica
+// Close makes a last round, unless none has begun, and ends replication. The databases are closed before. An error means that a replica
 // lacks what was committed last; the next Replicate on the same files takes it there.
 func (r *Replication) Close(ctx context.Context) error {
 	r.mu.Lock()
@@ -199,10 +212,15 @@ func (r *Replication) Close(ctx context.Context) error {
 		return nil
 	}
 	r.closed = true
+	started := r.started
 	r.mu.Unlock()
 	close(r.stop)
-	<-r.watched
 	defer close(r.ended)
+	if !started {
+		r.cancel()
+		return r.closeStores(ctx)
+	}
+	<-r.watched
 	unhang := context.AfterFunc(ctx, r.cancel)
 	defer unhang()
 	select {
@@ -222,7 +240,7 @@ func (r *Replication) Close(ctx context.Context) error {
 func (r *Replication) closeStores(ctx context.Context) error {
 	var errs []error
 	for _, d := range r.dbs {
-		if err := d.store.Close(ctx); err != nil {
+		if err := d.store.Close(ctx); err != nil && !errors.Is(err, errNotBegun) {
 			errs = append(errs, fmt.Errorf("ending the replication of %s: %w", d.Path, err))
 		}
 	}

@@ -41,6 +41,7 @@ func replicate(t *testing.T, c *ReplicaConfig) *Replication {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Begin()
 	t.Cleanup(func() { r.Close(context.Background()) })
 	return r
 }
@@ -224,6 +225,7 @@ func TestReplicationOfAShortRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Begin()
 	for _, d := range r.dbs {
 		if !d.attached() {
 			t.Errorf("Litestream has not opened %s: it would do so while others have it open", d.Path)

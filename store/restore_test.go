@@ -28,6 +28,7 @@ func copiedTo(t *testing.T, dir string) *ReplicaConfig {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Begin()
 	if err := r.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -343,6 +344,7 @@ func TestRestoredNodeAndTheLostOne(t *testing.T) {
 		if err != nil {
 			return err
 		}
+		r.Begin()
 		s := reopen(t, Options{Dir: dir, Ballast: -1, Replicated: true})
 		must(t, s, admit("acme", request))
 		return errors.Join(r.SyncTo(t.Context()), s.Close(), r.Close(t.Context()))

@@ -167,6 +167,7 @@ func TestReplicaHasSecretsFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.Begin()
 	t.Cleanup(func() { r.Close(context.Background()) })
 	o.Replicated = true
 	s, v := reopen(t, o), openVault(t, dir, key)

@@ -157,11 +157,14 @@ func openNode(ctx context.Context, c config, o nodeOptions) (n *node, err error)
 		return n, err
 	}
 	if n.replication != nil {
-		n.replication.Follow(n.store)
 		n.vault.ReplicatedBy(n.replication)
 	}
 	if err := n.openNotary(ctx, o); err != nil {
 		return n, err
+	}
+	if n.replication != nil { // now that the two files are known to be the newest of this node
+		n.replication.Follow(n.store)
+		n.replication.Begin()
 	}
 	if n.reports, err = store.OpenReports(ctx, c.data, n.store); err != nil {
 		return n, err
@@ -176,7 +179,7 @@ func openNode(ctx context.Context, c config, o nodeOptions) (n *node, err error)
 	return n, err
 }
 
-// replicate starts the replication of the node's two files, before they are opened.
+// replicate makes ready the replication of the node's two files, before they are opened.
 func replicate(ctx context.Context, c config, log *slog.Logger) (*store.Replication, error) {
 	rc, err := store.ReadReplicaConfig(c.litestream)
 	if err != nil {
