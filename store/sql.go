@@ -39,6 +39,23 @@ var views = map[string]string{
 		WHERE s.kind = 'org'`,
 }
 
+// Column is a column of a view. An integer is whole, whatever it counts.
+type Column struct{ View, Name, Type string }
+
+// Columns are those of the public views, in the order in which SELECT * gives them.
+func Columns() (all []Column) {
+	for _, t := range append(slices.Clip(exportTables), usageTable) {
+		for _, c := range t.columns {
+			kind := "integer"
+			if c.text {
+				kind = "text"
+			}
+			all = append(all, Column{t.name, c.name, kind})
+		}
+	}
+	return all
+}
+
 // Limits bounds a query beside its context's deadline.
 type Limits struct {
 	Rows  int   // given back, at most; 0 is no bound

@@ -57,6 +57,32 @@ func TestQueryShowsTheViews(t *testing.T) {
 	}
 }
 
+// TestColumns: the columns that are told of the views are those that they have.
+func TestColumns(t *testing.T) {
+	y := newStory(t)
+	y.reports()
+	told := map[string][]string{}
+	for _, c := range Columns() {
+		told[c.View] = append(told[c.View], c.Name)
+	}
+	for view := range views {
+		rows, err := Query(t.Context(), y.dir, "SELECT * FROM "+view, Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(rows.Columns, told[view]) {
+			t.Errorf("%s has %v, and it is told %v", view, rows.Columns, told[view])
+		}
+		if err := rows.Close(); err != nil {
+			t.Error(err)
+		}
+		delete(told, view)
+	}
+	if len(told) > 0 {
+		t.Errorf("there are no views %v", told)
+	}
+}
+
 // TestQueryIsBounded: a query ends when its time is up, when it has more rows than asked for, and before it takes the memory.
 func TestQueryIsBounded(t *testing.T) {
 	y := newStory(t)

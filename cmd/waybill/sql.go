@@ -13,18 +13,42 @@ import (
 
 var sqlCommand = command{
 	name:  "sql",
-	args:  "QUERY",
+	args:  "[QUERY]",
 	about: "ask the log a question in SQL, read-only",
-	more: "The views are events, requests, attempts, entries, balances, lots and usage_daily. Money is in nano-dollars, times are in\n" +
-		"nanoseconds since 1970. The answer shows the log as it is now, whether a node runs or not.",
-	example: []string{`waybill sql "SELECT org, count(*) AS calls, sum(charge_nano) AS nano FROM requests GROUP BY org"`},
+	more: `QUERY is one SELECT over the views, whose columns --schema lists:
+
+  events        the log itself; data is JSON: data ->> '$.request'
+  requests      one row a call: who, what, how it ended, what it used and cost
+  attempts      one row an upstream call of a request
+  entries       one row a posting: account, unit, amount
+  balances      what each account has now
+  lots          each lot of credit, and what remains of it
+  usage_daily   sums of requests by day, org, key, model and kind of credential
+
+Money is in nano-dollars, times are in nanoseconds since 1970. The answer shows the log as it is now, whether a node runs or not.`,
+	example: []string{`waybill sql "SELECT org, count(*) AS calls, sum(charge_nano) AS nano FROM requests GROUP BY org"`, "waybill sql --schema",
+		`waybill sql --csv --limit 0 "SELECT * FROM entries" > entries.csv`},
 	setup: func(f *flags) action {
 		asCSV := f.Bool("csv", false, "print CSV")
 		asJSON := f.Bool("json", false, "print JSON: an array of objects")
-		limit := f.Int("limit", 100_000, "stop with an error after so `many` rows")
+		limit := f.Int("limit", 100_000, "give at most `N` rows, and end with an error if there are more; 0 gives all")
+		schema := f.Bool("schema", false, "list the views and their columns, in place of a query")
 		return func(ctx context.Context, w *work, args []string) (err error) {
-			if *asCSV && *asJSON {
+			print := rowsAsTable
+			switch {
+			case *asCSV && *asJSON:
 				return misused("--csv and --json exclude each other")
+			case *schema == (len(args) > 0):
+				return misused("QUERY is missing, or --schema in its place")
+			case *limit < 0:
+				return misused("--limit: %d is less than nothing; 0 gives all", *limit)
+			case *asCSV:
+				print = rowsAsCSV
+			case *asJSON:
+				print = rowsAsJSON
+			}
+			if *schema {
+				return print(w, []string{"view", "column", "type"}, columns)
 			}
 			if err := catchUp(ctx, w.conf.data); err != nil {
 				return err
@@ -34,15 +58,18 @@ var sqlCommand = command{
 				return err
 			}
 			defer func() { err = errors.Join(err, rows.Close()) }()
-			switch {
-			case *asCSV:
-				return rowsAsCSV(w, rows.Columns, rows.All())
-			case *asJSON:
-				return rowsAsJSON(w, rows.Columns, rows.All())
-			}
-			return rowsAsTable(w, rows.Columns, rows.All())
+			return print(w, rows.Columns, rows.All())
 		}
 	},
+}
+
+// columns are those of the views, as rows.
+func columns(yield func([]any, error) bool) {
+	for _, c := range store.Columns() {
+		if !yield([]any{c.View, c.Name, c.Type}, nil) {
+			return
+		}
+	}
 }
 
 // catchUp brings the reports to the log's head, beside a node that may be doing the same.
