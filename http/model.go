@@ -45,7 +45,7 @@ func modelRoutes() []route {
 type modelRow struct {
 	ID      string `json:"id"`
 	Object  string `json:"object"`
-	Created int64  `json:"created"` // seconds since 1970, of the price in force; 0 if there is none
+	Created int64  `json:"created"` // seconds since 1970, of the price in force, without one of the credential that answers; of auto the latest of its models'
 	OwnedBy string `json:"owned_by"`
 
 	Waybill answering `json:"waybill"` // in each dialect's shape
@@ -107,7 +107,7 @@ func (s *Server) showModel(c *call, w http.ResponseWriter) {
 }
 
 func openaiModel(m reached) any {
-	return modelRow{ID: m.asked, Object: "model", Created: m.created().Unix(), OwnedBy: m.Provider, Waybill: m.by}
+	return modelRow{ID: m.asked, Object: "model", Created: m.since.Time().Unix(), OwnedBy: m.Provider, Waybill: m.by}
 }
 
 func openaiModels(all []reached, _ func(string) string) (any, *router.Failure) {
@@ -120,8 +120,16 @@ func openaiModels(all []reached, _ func(string) string) (any, *router.Failure) {
 
 // anthropicModel is a model as Anthropic's clients know one: https://platform.claude.com/docs/en/api/models-list.
 func anthropicModel(m reached) any {
-	return map[string]any{"type": "model", "id": m.asked, "display_name": m.asked, "created_at": m.created().UTC().Format(time.RFC3339),
-		"max_input_tokens": m.Context, "max_tokens": m.MaxOutput, "waybill": m.by}
+	return map[string]any{"type": "model", "id": m.asked, "display_name": m.asked, "created_at": m.since.Time().UTC().Format(time.RFC3339),
+		"max_input_tokens": told(m.Context), "max_tokens": told(m.MaxOutput), "waybill": m.by}
+}
+
+// told is a number of tokens, or null where the catalogue does not say it.
+func told(n int64) *int64 {
+	if n == 0 {
+		return nil
+	}
+	return &n
 }
 
 func anthropicModels(all []reached, q func(string) string) (any, *router.Failure) {
@@ -168,8 +176,14 @@ func geminiModel(m reached) any {
 	if !m.Has(ledger.FeatureChat) {
 		methods = []string{"embedContent", "batchEmbedContents"}
 	}
-	return map[string]any{"name": "models/" + m.asked, "baseModelId": cmp.Or(m.ID, m.Name), "version": "", "displayName": m.asked,
-		"inputTokenLimit": m.Context, "outputTokenLimit": m.MaxOutput, "supportedGenerationMethods": methods, "thinking": m.Has(ledger.FeatureReasoning), "waybill": m.by}
+	row := map[string]any{"name": "models/" + m.asked, "baseModelId": cmp.Or(m.ID, m.Name), "version": "", "displayName": m.asked,
+		"supportedGenerationMethods": methods, "thinking": m.Has(ledger.FeatureReasoning), "waybill": m.by}
+	for field, n := range map[string]int64{"inputTokenLimit": m.Context, "outputTokenLimit": m.MaxOutput} {
+		if n > 0 { // else the catalogue does not say it
+			row[field] = n
+		}
+	}
+	return row
 }
 
 func geminiModels(all []reached, q func(string) string) (any, *router.Failure) {

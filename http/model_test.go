@@ -3,9 +3,11 @@ package http_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A list of models comes in the shape of the dialect that asks, page by page where it has pages.
@@ -123,6 +125,44 @@ func TestModelListsTellWhatAnswers(t *testing.T) {
 	}
 	p.call("GET", "/api/v1/orgs/acme/models?key=nobody", "").want(404)
 	p.call("GET", "/api/v1/orgs/acme/models?dialect=telex", "").want(400)
+}
+
+// The auto lane is as new as the newest of its models and as large as the largest; what has no price is as new as its credential; and
+// nothing is from 1970, or takes 0 tokens.
+func TestModelListsSayWhatIsSo(t *testing.T) {
+	clock := noon()
+	n := newNodeAt(t, clock.now, nil)
+	_, secret := n.open("acme", "teams", "inference", "admin")
+	p, op := n.as(secret), n.as(operatorToken)
+	op.call("POST", "/api/v1/models", `{"provider":"openai","upstream_id":"gpt-new","context":1000,"features":["chat"]}`).want(201)
+	clock.move(time.Hour)
+	p.call("POST", "/api/v1/orgs/acme/credentials", `{"provider":"openai","secret":"sk-own"}`).want(201)
+	p.call("PUT", "/api/v1/orgs/acme/policy", `{"aliases":{"cheap":"auto:cost"},"paid_fallback":true}`).want(200)
+	model := func(name string) map[string]any {
+		a, b, c := p.call("GET", "/v1/models/"+name, "").want(200), p.with("anthropic-version", "2023-06-01").call("GET", "/v1/models/"+name, "").want(200), p.call("GET", "/v1beta/models/"+name, "").want(200)
+		at, err := time.Parse(time.RFC3339, b.text("created_at"))
+		if err != nil || float64(at.Unix()) != a.get("created") || a.get("created").(float64) < 1.5e9 || b.get("max_input_tokens") != c.get("inputTokenLimit") || b.get("max_tokens") != c.get("outputTokenLimit") ||
+			b.get("max_input_tokens") == 0.0 || b.get("max_tokens") == 0.0 || !strings.Contains(string(b.body), `"max_tokens"`) {
+			t.Errorf("%s:\n%s\n%s\n%s", name, a.body, b.body, c.body)
+		}
+		return map[string]any{"created": a.get("created"), "input": b.get("max_input_tokens"), "output": b.get("max_tokens")}
+	}
+	want := map[string]any{}
+	for _, name := range []string{luna, "anthropic/claude-haiku-5-5", "google/gemini-2.5-flash-lite"} {
+		for field, n := range model(name) {
+			if m, ok := want[field].(float64); !ok || n.(float64) > m {
+				want[field] = n
+			}
+		}
+	}
+	for _, name := range []string{"auto", "cheap"} {
+		if got := model(name); !maps.Equal(got, want) {
+			t.Errorf("%s: %v, and its models have %v", name, got, want)
+		}
+	}
+	if got := model("openai/gpt-new"); got["created"] != float64(noon().at.Add(time.Hour).Unix()) || got["input"] != 1000.0 || got["output"] != nil {
+		t.Errorf("without a price: %v", got)
+	}
 }
 
 // What the catalogue shows to a key is what it gets to.

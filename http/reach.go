@@ -14,7 +14,7 @@ import (
 type reached struct {
 	ledger.Model
 	asked string         // as callers name it: an alias of the org's, or the model's own name
-	since ledger.Instant // of the price in force; 0 if there is none
+	since ledger.Instant // of the price in force, or where there is none of what answers
 	by    answering
 }
 
@@ -29,11 +29,30 @@ type answering struct {
 	ID         string                `json:"credential_id,omitempty"` // for the org's own eyes
 }
 
-func (m reached) created() time.Time {
-	if m.since == 0 {
-		return time.Unix(0, 0)
+// since is when a leg came to be what it is now: its model's price, or where it has none, its credential.
+func since(st *ledger.State, c ledger.Choice, now ledger.Instant) ledger.Instant {
+	if p := st.PriceOf(c.Model, now); p != nil {
+		return p.From
 	}
-	return m.since.Time()
+	if k := st.Credential(c.Credential); k != nil {
+		return k.Attached
+	}
+	return 0
+}
+
+// gather makes of the auto lane's row what its candidates are together: as new as the newest, and as large as the largest, since
+// the lane picks one that a call fits into.
+func (m *reached) gather(st *ledger.State, d *router.Decision, now ledger.Instant) {
+	all := d.Choices()
+	for _, s := range d.Scores {
+		all = append(all, s.Choice)
+	}
+	for _, c := range all {
+		m.since = max(m.since, since(st, c, now))
+		if row := st.Model(c.Model); row != nil {
+			m.Context, m.MaxOutput = max(m.Context, row.Context), max(m.MaxOutput, row.MaxOutput)
+		}
+	}
 }
 
 // reach finds what the calls of a key get to, or of no key in particular, as an org's policy has them routed now.
@@ -64,8 +83,10 @@ func (s *Server) reach(org, key string, a router.Ask) (models []reached, err err
 			if row.by.Model == m.Name {
 				row.by.Model = ""
 			}
-			if p := st.PriceOf(m.Name, ledger.InstantOf(now)); p != nil {
-				row.since = p.From
+			if m.Name == router.ModelAuto {
+				row.gather(st, &d, ledger.InstantOf(now))
+			} else {
+				row.since = since(st, ledger.Choice{Model: m.Name, Credential: row.by.ID}, ledger.InstantOf(now))
 			}
 			models = append(models, row)
 		}
