@@ -127,6 +127,12 @@ func TestRequests(t *testing.T) {
 		t.Errorf("%s", u.body)
 	}
 	n.as(secret).call("GET", "/api/v1/orgs/acme/usage?by=mood", "").want(400)
+	n.as(secret).call("GET", "/api/v1/orgs/acme/usage?from=2026-11-02&to=2026-11-02", "").want(200)
+	for query, field := range map[string]string{"from=2026-11-02&to=2026-11-01": "from", "from=soon": "from", "to=2026-11": "to"} {
+		if a := n.as(secret).call("GET", "/api/v1/orgs/acme/usage?"+query, "").want(400); a.text("field") != field {
+			t.Errorf("%s: %s", query, a.body)
+		}
+	}
 	e := n.as(secret).call("GET", "/api/v1/orgs/acme/entries?limit=1", "").want(200)
 	if e.text("entries.0.type") != "request.voided" || e.text("next") == "" {
 		t.Errorf("%s", e.body)

@@ -203,6 +203,9 @@ func simulatePolicy(c *call, in simulateOrder) (simulated, error) {
 // since is the position of the log from which calls count.
 func (c *call) since(text string) (uint64, error) {
 	if n, err := strconv.ParseUint(text, 10, 63); err == nil {
+		if head, _ := c.s.head(); n > head+1 {
+			return 0, invalid("since", fmt.Sprintf("is position %d, which lies in the future: the log ends at %d", n, head))
+		}
 		return n, nil
 	}
 	now := c.s.o.Now()
@@ -220,8 +223,11 @@ func (c *call) since(text string) (uint64, error) {
 			from = t
 		}
 	}
-	if from.IsZero() {
+	switch {
+	case from.IsZero():
 		return 0, invalid("since", "must be how long ago, such as 30d or 12h, a day such as 2026-11-01, a time or a position of the log")
+	case from.After(now):
+		return 0, invalid("since", "is "+text+", which lies in the future")
 	}
 	position, err := c.s.o.Log.PositionAt(c, ledger.InstantOf(from)-1)
 	return position + 1, err

@@ -54,7 +54,7 @@ func TestSimulate(t *testing.T) {
 	if a := p.call("POST", simulatePath, `{"document":{}}`).want(200); a.get("undecided") != 0.0 || a.get("different") != 1.0 {
 		t.Errorf("without notes, by a policy that reads none: %s", a.body)
 	}
-	for body, field := range map[string]string{`{"since":"soon"}`: "since", `{"since":"-4h"}`: "since", `{"since":"0d"}`: "since", `{"document":7}`: "document", `{"document":"routes: 4"}`: "document",
+	for body, field := range map[string]string{`{"since":"soon"}`: "since", `{"since":"-4h"}`: "since", `{"since":"0d"}`: "since", `{"since":"2200-01-01"}`: "since", `{"since":"1000000"}`: "since", `{"document":7}`: "document", `{"document":"routes: 4"}`: "document",
 		`{"document":"routes: [{try: [{model: gpt-6-luna, credential: byok/none}]}]"}`: "document", `{"doc":{}}`: "doc"} {
 		if a := p.call("POST", simulatePath, body).want(400); a.text("field") != field {
 			t.Errorf("%s: %s", body, a.body)

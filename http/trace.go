@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"time"
 
 	"waybill/ledger"
 )
@@ -269,6 +270,14 @@ func listEntries(c *call, in entryQuery) (entries, error) {
 }
 
 func sumUsage(c *call, in usageQuery) (usages, error) {
+	for field, day := range map[string]string{"from": in.From, "to": in.To} {
+		if _, err := time.Parse(time.DateOnly, day); err != nil && day != "" {
+			return usages{}, invalid(field, "must be a day such as 2026-11-01")
+		}
+	}
+	if in.To != "" && in.From > in.To {
+		return usages{}, invalid("from", "is "+in.From+", and to is the day "+in.To+" before it")
+	}
 	r, err := c.reports()
 	if err != nil {
 		return usages{}, err
