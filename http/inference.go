@@ -123,7 +123,7 @@ func (s *Server) infer(d door, c *call, w http.ResponseWriter) {
 	}
 	defer m.release()
 	defer s.resolve(c)
-	k := &sink{w: w, control: http.NewResponseController(w), stream: q.Stream, array: q.Array}
+	k := &sink{w: w, control: http.NewResponseController(w), stream: q.Stream, array: q.Array, limited: m.limited()}
 	t := router.Task{ID: c.id, By: by, Org: c.key.Org, Key: c.key.ID, Note: note, Request: q, Inbound: in,
 		Narrowed: narrowed, Settled: m.settled}
 	if f := s.o.Dispatcher.Do(c, t, k); f != nil {

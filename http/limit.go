@@ -252,7 +252,11 @@ func (m *meter) capped(f router.Failure) {
 	}
 }
 
-// show sets the headers. On an org's own credential the provider's take their place.
+// limited tells whether the headers say what the call's key and org may use, whoever answers. Where they do not, those of the
+// provider's pass through on an org's own credential.
+func (m *meter) limited() bool { return m.headers() != nil && len(m.requests)+len(m.tokens) > 0 }
+
+// show sets the headers.
 func (m *meter) show() {
 	names := m.headers()
 	if names == nil {

@@ -2,6 +2,7 @@ package http_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -119,6 +120,47 @@ func TestTokensPerMinute(t *testing.T) {
 	p.chat(luna, "hi", `,"max_completion_tokens":9000`).want(429)
 	clock.move(45 * time.Second)
 	remains(p.chat(luna, "[[sandbox input=100 output=100]]", `,"max_completion_tokens":9000`), "5800")
+}
+
+// The headers tell what the key may use, on whatever credential it is answered, and then nothing of the provider's limits; a key
+// without limits sees the provider's, on its org's own credential alone.
+func TestWhoseLimitsAreTold(t *testing.T) {
+	n := newNodeAt(t, noon().now, nil)
+	op := n.as(operatorToken)
+	p := n.limited("teams", `"requests_per_minute":50`)
+	free := n.as(op.call("POST", "/api/v1/orgs/acme/keys", `{"name":"free"}`).want(201).text("key"))
+	for _, provider := range []string{"openai", "anthropic"} {
+		op.call("POST", "/api/v1/orgs/acme/credentials", `{"provider":"`+provider+`","secret":"sk-own"}`).want(201)
+	}
+	_, stranger := n.open("other", "teams")
+	told := func(a answer) (all []string) {
+		for name, values := range a.want(200).header {
+			if strings.Contains(name, "Ratelimit") && strings.Contains(name, "Limit") && !strings.Contains(name, "Remaining") && !strings.Contains(name, "Reset") {
+				all = append(all, name+" "+values[0])
+			}
+		}
+		slices.Sort(all)
+		return all
+	}
+	for _, c := range []struct{ path, body, ours, theirs string }{
+		{"/v1/chat/completions", `{"model":"` + luna + `","messages":[{"role":"user","content":"hi"}]%s}`, "[X-Ratelimit-Limit-Requests 50]", "[X-Ratelimit-Limit-Requests 10000 X-Ratelimit-Limit-Tokens 30000000]"},
+		{"/v1/messages", `{"model":"anthropic/claude-haiku-5-5","max_tokens":9,"messages":[{"role":"user","content":"hi"}]%s}`, "[Anthropic-Ratelimit-Requests-Limit 50]",
+			"[Anthropic-Ratelimit-Requests-Limit 4000 Anthropic-Ratelimit-Tokens-Limit 480000]"},
+	} {
+		for _, stream := range []string{"", `,"stream":true`} {
+			body := fmt.Sprintf(c.body, stream)
+			a := p.call("POST", c.path, body)
+			if got := fmt.Sprint(told(a)); got != c.ours || a.header.Get("Waybill-Credential") != "byok" {
+				t.Errorf("%s%s: a limited key is told %s", c.path, stream, got)
+			}
+			if got := fmt.Sprint(told(free.call("POST", c.path, body))); got != c.theirs {
+				t.Errorf("%s%s: a key without limits is told %s", c.path, stream, got)
+			}
+			if got := told(n.as(stranger).call("POST", c.path, body)); got != nil {
+				t.Errorf("%s%s: on the platform's credential a key without limits is told %s", c.path, stream, got)
+			}
+		}
+	}
 }
 
 // The tokens of parallel calls are reserved before they are used.

@@ -3,6 +3,7 @@ package http
 import (
 	"net/http"
 	"strconv"
+	"strings"
 
 	"waybill/router"
 )
@@ -13,6 +14,7 @@ type sink struct {
 	control *http.ResponseController
 	stream  bool
 	array   bool // the stream is one JSON array
+	limited bool // the headers that tell the caller's limits are set
 	started bool
 }
 
@@ -44,6 +46,9 @@ func (k *sink) Start(f router.Facts) {
 		h["Waybill-Charge"] = []string{f.Charge.String()}
 	}
 	for name, values := range f.Header {
+		if k.limited && (strings.HasPrefix(name, "X-Ratelimit-") || strings.HasPrefix(name, "Anthropic-Ratelimit-")) {
+			continue // a provider's limits, of which some would stand among ours
+		}
 		h[name] = values
 	}
 	if k.stream {
