@@ -93,6 +93,9 @@ func Restore(ctx context.Context, o RestoreOptions) (done Restored, err error) {
 		}
 		defer func() { err = errors.Join(err, l.Release()) }()
 	}
+	if err := logless(o.Dir); err != nil {
+		return done, err
+	}
 	partial := filepath.Join(o.Dir, partialFolder)
 	if done, err = completed(partial); err == nil {
 		done.Resumed = true
@@ -100,7 +103,7 @@ func Restore(ctx context.Context, o RestoreOptions) (done Restored, err error) {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return done, err
 	}
-	if err := vacant(o.Dir); err != nil {
+	if err := Vacant(o.Dir); err != nil {
 		return Restored{}, err
 	}
 	if err := errors.Join(os.RemoveAll(partial), os.Mkdir(partial, 0o700)); err != nil {
@@ -117,22 +120,32 @@ func Restore(ctx context.Context, o RestoreOptions) (done Restored, err error) {
 	return done, intoPlace(partial, o.Dir)
 }
 
-// vacant refuses a folder that has files of a node: each may be the only one of its kind, and the rest of one log beside
+// Vacant refuses a folder that has files of a node: each may be the only one of its kind, and the rest of one log beside
 // another is read as if it were of that.
-func vacant(dir string) error {
+func Vacant(dir string) error {
 	entries, err := os.ReadDir(dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if _, err := os.Stat(logPath(dir)); err == nil {
-		return fmt.Errorf("there is a log in %s already: nothing was changed; restore into an empty folder", dir)
+	if err := logless(dir); err != nil {
+		return err
 	}
 	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), logFile+newSuffix) {
+			continue // a log that was begun to be made
+		}
 		for _, name := range []string{logFile, vaultFile} {
 			if strings.HasPrefix(strings.TrimPrefix(e.Name(), "."), name) {
-				return fmt.Errorf("there is %s in %s already: nothing was changed; restore into an empty folder, or move what is there to another", e.Name(), dir)
+				return fmt.Errorf("there is %s in %s already: nothing was changed; take an empty folder, or move what is there to another", e.Name(), dir)
 			}
 		}
+	}
+	return nil
+}
+
+func logless(dir string) error {
+	if _, err := os.Stat(logPath(dir)); err == nil {
+		return fmt.Errorf("there is a log in %s already: nothing was changed; take an empty folder", dir)
 	}
 	return nil
 }
@@ -307,8 +320,11 @@ func complete(partial string, done Restored) error {
 	return errors.Join(os.Rename(path+".new", path), syncDir(partial))
 }
 
-// completed reads what complete has written; fs.ErrNotExist is a folder that is not whole.
+// completed reads what complete has written; fs.ErrNotExist is a folder that is not whole, or of which all has come to its place.
 func completed(partial string) (done Restored, err error) {
+	if _, err := os.Stat(logPath(partial)); err != nil {
+		return done, err
+	}
 	text, err := os.ReadFile(filepath.Join(partial, completeFile))
 	if err != nil {
 		return done, err

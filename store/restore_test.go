@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -458,6 +459,45 @@ func TestRestoreIsInterrupted(t *testing.T) {
 		if !done.Resumed || done.From != whole.From || headOf(t, whole.Dir) != want {
 			t.Errorf("after %q: %+v", moved, done)
 		}
+		o.Dir = whole.Dir
+	}
+
+	// All of it had come to its place, but for the word that it was whole: there is a log then, and once that is gone there is none.
+	if err := errors.Join(os.Mkdir(filepath.Join(o.Dir, partialFolder), 0o700), complete(filepath.Join(o.Dir, partialFolder), Restored{})); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Restore(t.Context(), o); err == nil || !strings.Contains(err.Error(), "a log in") {
+		t.Errorf("over what has come to its place: %v", err)
+	}
+	left, err := os.ReadDir(o.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range left {
+		if e.Name() != partialFolder {
+			if err := os.RemoveAll(filepath.Join(o.Dir, e.Name())); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if done := restore(t, o); done.Resumed || headOf(t, o.Dir) != want {
+		t.Errorf("anew: %+v", done)
+	}
+
+	// It was whole, and another log has come there since.
+	partial = filepath.Join(o.Dir, partialFolder)
+	if err := errors.Join(os.Rename(restore(t, RestoreOptions{Replicas: o.Replicas, Master: key}).Dir, partial), complete(partial, Restored{})); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(logPath(o.Dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Restore(t.Context(), o); err == nil || !strings.Contains(err.Error(), "a log in") {
+		t.Errorf("over another log: %v", err)
+	}
+	if after, err := os.ReadFile(logPath(o.Dir)); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the log was changed: %v", err)
 	}
 }
 

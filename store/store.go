@@ -147,12 +147,15 @@ func Create(ctx context.Context, o Options, commands []ledger.Command) error {
 	return errors.Join(create(ctx, o, commands), l.Release())
 }
 
+// newSuffix is what a log is called in addition while it is made.
+const newSuffix = ".new"
+
 func create(ctx context.Context, o Options, commands []ledger.Command) (err error) {
 	path := logPath(o.Dir)
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is a log in %s already: nothing was changed", o.Dir)
 	}
-	half := path + ".new"
+	half := path + newSuffix
 	clear := func() error {
 		var errs []error
 		for _, suffix := range []string{"", "-wal", "-shm"} {

@@ -6,10 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"waybill/ledger"
 	"waybill/ledger/catalogue"
@@ -52,8 +50,8 @@ const operatorValue = "operator_token_sha256"
 
 // create makes a data folder and gives the operator's token.
 func create(ctx context.Context, c config) (token string, err error) {
-	if _, err := os.Stat(filepath.Join(c.data, "waybill.db")); !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("there is a log in %s already: nothing was changed", c.data)
+	if err := store.Vacant(c.data); err != nil {
+		return "", err
 	}
 	if err := os.MkdirAll(c.data, 0o700); err != nil {
 		return "", err
