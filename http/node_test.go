@@ -297,8 +297,8 @@ func (r reports) Requests(ctx context.Context, q wbhttp.RequestQuery) ([]ledger.
 	return r.Reports.Requests(ctx, store.RequestQuery(q))
 }
 
-func (r reports) Request(ctx context.Context, id string) (ledger.Trace, []ledger.Record, error) {
-	d, err := r.Reports.Request(ctx, id)
+func (r reports) Request(ctx context.Context, org, id string) (ledger.Trace, []ledger.Record, error) {
+	d, err := r.Reports.Request(ctx, org, id)
 	return d.Trace, d.Records, err
 }
 

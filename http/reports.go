@@ -13,8 +13,9 @@ type Reports interface {
 	WaitFor(ctx context.Context, position uint64) error
 	// Requests gives a page of requests, the newest first.
 	Requests(ctx context.Context, q RequestQuery) ([]ledger.Trace, error)
-	// Request gives one request and its events, or a not-found error.
-	Request(ctx context.Context, id string) (ledger.Trace, []ledger.Record, error)
+	// Request gives one request of an org, or of any if that is empty, and its events, by its id or by one that an upstream gave to its
+	// answer; or a not-found error.
+	Request(ctx context.Context, org, id string) (ledger.Trace, []ledger.Record, error)
 	// Entries gives a page of entries, the newest first, the postings of each in order.
 	Entries(ctx context.Context, q EntryQuery) ([]Entry, error)
 	// Usage gives sums of an org's requests.

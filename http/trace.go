@@ -3,7 +3,9 @@ package http
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"net/http"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -154,7 +156,7 @@ type usageQuery struct {
 func traceRoutes() []route {
 	return []route{
 		endpoint(http.MethodGet, "/api/v1/orgs/{org}/requests", "An org's requests, the newest first", admin, listTraces),
-		endpoint(http.MethodGet, "/api/v1/orgs/{org}/requests/{id}", "One request with its attempts, entries and events", admin, showTrace),
+		endpoint(http.MethodGet, "/api/v1/orgs/{org}/requests/{id}", "One request with its attempts, entries and events, by its id, its answer's, or the one that its upstream gave", admin, showTrace),
 		endpoint(http.MethodGet, "/api/v1/requests/{id}", "One request of any org", operator, showTrace),
 		endpoint(http.MethodDelete, "/api/v1/orgs/{org}/notes", "Erase what an org's requests said of themselves: names of keys and metadata that its policy may have read", admin, eraseNotes),
 		endpoint(http.MethodGet, "/api/v1/orgs/{org}/entries", "An org's entries, the newest first", admin, listEntries),
@@ -195,28 +197,51 @@ func listTraces(c *call, in traceQuery) (traces, error) {
 	return out, err
 }
 
-// request finds one, and its events. One of another org than the path's is not known, as one that is not there.
-func (c *call) request(id string) (ledger.Trace, []ledger.Record, error) {
+// ownID is waybill's id of a call, by itself or in what is made of it: the id that an answer has in its dialect, an item of it, or
+// a call upstream.
+var ownID = regexp.MustCompile(requestPrefix + "([0-9a-f]{32})")
+
+// request finds one, and its events, by any id that its caller or its upstream has seen. One of another org than the path's is not
+// known, as one that is not there.
+func (c *call) request(id string) (t ledger.Trace, recs []ledger.Record, err error) {
 	r, err := c.reports()
 	if err != nil {
-		return ledger.Trace{}, nil, err
+		return t, nil, err
 	}
-	t, recs, err := r.Request(c, id)
-	if err == nil && c.org != "" && t.Org != c.org {
-		err = &ledger.Error{Code: ledger.CodeNotFound, Message: "request " + id + " is not known"} // as Reports says it
+	own := ownID.FindStringSubmatch(id)
+	if own != nil {
+		t, recs, err = r.Request(c, c.org, own[0])
 	}
-	if err != nil {
-		return ledger.Trace{}, nil, err
+	if own == nil || own[0] != id && absent(err) { // an upstream that is a waybill too makes ids like ours
+		t, recs, err = r.Request(c, c.org, id)
 	}
-	return t, recs, nil
+	if absent(err) {
+		err = &ledger.Error{Code: ledger.CodeNotFound, Message: unadmitted(id, own)}
+	}
+	return t, recs, err
+}
+
+func absent(err error) bool {
+	le, ok := errors.AsType[*ledger.Error](err)
+	return ok && le.Code == ledger.CodeNotFound
+}
+
+// unadmitted says what it means that there is no request by an id.
+func unadmitted(id string, own []string) string {
+	why := "request \"" + id + "\" is not known: no call was admitted under this id, and no upstream has answered one with it. A call that is refused before anything is held or called leaves no record: the error that its caller got says why"
+	if own == nil {
+		return why
+	}
+	ms, _ := strconv.ParseInt(own[1][:12], 16, 64) // hex digits: of a UUIDv7, the milliseconds since 1970
+	return why + ". If this id was given to a call, it was at " + time.UnixMilli(ms).UTC().Format(time.RFC3339)
 }
 
 func showTrace(c *call, _ nothing) (traceDetail, error) {
-	id := c.vars["id"]
-	t, recs, err := c.request(id)
+	t, recs, err := c.request(c.vars["id"])
 	if err != nil {
 		return traceDetail{}, err
 	}
+	id := t.ID
 	out := traceDetail{Request: traceRow(&t), Attempts: []attempt{}, Entries: []posting{}, Events: []event{}}
 	if out.Note, err = c.s.o.Names.Note(c, id); err != nil {
 		return traceDetail{}, err

@@ -20,7 +20,7 @@ type RequestQuery struct {
 }
 
 // Requests gives a page of requests.
-func (r *Reports) Requests(ctx context.Context, q RequestQuery) (ts []ledger.Trace, err error) {
+func (r *Reports) Requests(ctx context.Context, q RequestQuery) ([]ledger.Trace, error) {
 	w := where{}
 	w.when(q.Org != "", "org = ?", q.Org)
 	w.when(q.Key != "", "key = ?", q.Key)
@@ -28,7 +28,12 @@ func (r *Reports) Requests(ctx context.Context, q RequestQuery) (ts []ledger.Tra
 	w.when(q.Model != "", "model = ?", q.Model)
 	w.when(q.Since != 0, "at >= ?", int64(q.Since))
 	w.when(q.Before != 0, "admitted_position < ?", int64(q.Before))
-	rows, err := r.read.QueryContext(ctx, "SELECT "+requestsTable.names()+" FROM requests"+w.String()+" ORDER BY admitted_position DESC LIMIT ?", w.with(q.Limit)...)
+	return r.newest(ctx, w, q.Limit)
+}
+
+// newest gives the newest requests of which conditions hold.
+func (r *Reports) newest(ctx context.Context, w where, limit int) (ts []ledger.Trace, err error) {
+	rows, err := r.read.QueryContext(ctx, "SELECT "+requestsTable.names()+" FROM requests"+w.String()+" ORDER BY admitted_position DESC LIMIT ?", w.with(limit)...)
 	if err != nil {
 		return nil, err
 	}
@@ -51,11 +56,12 @@ type RequestDetail struct {
 	Records []ledger.Record // its events, as they stand in the log
 }
 
-// Request gives one request, or a not-found error.
-func (r *Reports) Request(ctx context.Context, id string) (RequestDetail, error) {
-	t, err := traceByID(ctx, r.read, id)
-	if err != nil || t == nil {
-		return RequestDetail{}, errors.Join(err, missing(t == nil && err == nil, "request "+id))
+// Request gives one request of an org, or of any if that is empty, by its id or by one that an upstream gave to its answer; or a
+// not-found error.
+func (r *Reports) Request(ctx context.Context, org, id string) (RequestDetail, error) {
+	t, err := r.named(ctx, org, id)
+	if err != nil {
+		return RequestDetail{}, err
 	}
 	d := RequestDetail{Trace: *t}
 	positions, err := r.positions(ctx, t)
@@ -77,11 +83,33 @@ func (r *Reports) Request(ctx context.Context, id string) (RequestDetail, error)
 	return d, nil
 }
 
-func missing(is bool, what string) error {
-	if is {
-		return &ledger.Error{Code: ledger.CodeNotFound, Message: what + " is not known"}
+// mostNamesakes bounds the requests that are told of one upstream's id.
+const mostNamesakes = 5
+
+// byUpstream is the condition of a request to one of whose attempts an upstream has given an id.
+const byUpstream = "id IN (SELECT request FROM attempts WHERE upstream_id = ? AND upstream_id <> '')"
+
+// named finds a request. That an upstream gives many answers one id is told, and none of them is taken for the one that is meant.
+func (r *Reports) named(ctx context.Context, org, id string) (*ledger.Trace, error) {
+	for _, by := range []string{"id = ?", byUpstream} {
+		w := where{}
+		w.when(true, by, id)
+		w.when(org != "", "+org = ?", org) // not by its index: an org has many requests
+		ts, err := r.newest(ctx, w, mostNamesakes)
+		switch {
+		case err != nil:
+			return nil, err
+		case len(ts) > 1 && ts[0].ID != ts[len(ts)-1].ID:
+			names := make([]string, len(ts))
+			for i, t := range ts {
+				names[i] = t.ID
+			}
+			return nil, &ledger.Error{Code: ledger.CodeConflict, Message: "upstreams have given the id " + id + " to several answers: name one request of them, the newest being " + strings.Join(names, ", ")}
+		case len(ts) > 0:
+			return &ts[0], nil
+		}
 	}
-	return nil
+	return nil, &ledger.Error{Code: ledger.CodeNotFound, Message: "request " + id + " is not known"}
 }
 
 // positions is where the events of a request stand in the log.

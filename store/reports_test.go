@@ -60,7 +60,7 @@ func TestRequestRows(t *testing.T) {
 		"gamma-crash": {Org: "gamma", State: "interrupted", Kind: ledger.PlatformPool, Attempts: 1, PlanTokens: 2163, Charge: 2_310_000, Reason: "capture_held"},
 		"gamma-open":  {Org: "gamma", State: "admitted", Kind: ledger.PlatformPool, Attempts: 2},
 	} {
-		d, err := r.Request(t.Context(), id)
+		d, err := r.Request(t.Context(), "", id)
 		if err != nil {
 			t.Errorf("%s: %v", id, err)
 			continue
@@ -89,7 +89,7 @@ func TestRequestDetail(t *testing.T) {
 	y := newStory(t)
 	y.tell()
 	r := y.reports()
-	d, err := r.Request(t.Context(), "gamma-1")
+	d, err := r.Request(t.Context(), "", "gamma-1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,11 +114,11 @@ func TestRequestDetail(t *testing.T) {
 	if len(d.Entries) == 0 || sums[ledger.USD] != 0 || sums[ledger.Tok] != 0 {
 		t.Errorf("its entries are %+v", d.Entries)
 	}
-	crash, err := r.Request(t.Context(), "acme-crash")
+	crash, err := r.Request(t.Context(), "", "acme-crash")
 	if err != nil || len(crash.Tried) != 1 || crash.Tried[0].Outcome != ledger.Interrupted || crash.Tried[0].N != 1 {
 		t.Errorf("the attempts of an interrupted request are %+v: %v", crash.Tried, err)
 	}
-	_, err = r.Request(t.Context(), "nothing")
+	_, err = r.Request(t.Context(), "", "nothing")
 	var refused *ledger.Error
 	if !errors.As(err, &refused) || refused.Code != ledger.CodeNotFound {
 		t.Errorf("a request that is not there: %v", err)
@@ -258,7 +258,7 @@ func TestReportsFollow(t *testing.T) {
 			t.Fatal(err)
 		}
 		cancel()
-		if d, err := r.Request(t.Context(), request); err != nil || d.State != "voided" {
+		if d, err := r.Request(t.Context(), "", request); err != nil || d.State != "voided" {
 			t.Fatalf("after its resolution request %s is %s: %v", request, d.State, err)
 		}
 	}
@@ -366,7 +366,7 @@ func TestReportsSurviveOddHistory(t *testing.T) {
 	if err := r.CatchUp(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if d, err := r.Request(t.Context(), "twice"); err != nil || d.Org != "acme" || d.State != "voided" || len(d.Records) != 2 {
+	if d, err := r.Request(t.Context(), "", "twice"); err != nil || d.Org != "acme" || d.State != "voided" || len(d.Records) != 2 {
 		t.Errorf("%+v %v", d, err)
 	}
 	if v := y.verify(VerifyOptions{}); v.First() != nil {

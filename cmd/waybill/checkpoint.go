@@ -36,7 +36,7 @@ var receiptCommand = command{
 	args:  "REQUEST",
 	about: "prove what the log has of one call, for somebody who does not trust this node",
 	more: "Prints JSON: each event of the call with the proof that the signed log holds it. waybill verify-receipt checks it on any\n" +
-		"machine, with the public key alone. It has nothing of other orgs but how many events the log has in all.",
+		"machine, with the public key alone. It has nothing of other orgs but how many events the log has in all. REQUEST is as for explain.",
 	example: []string{"waybill receipt req_0192f0c1d2e37f4a8b5c6d7e8f901234 > receipt.json"},
 	setup: func(*flags) action {
 		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {

@@ -68,15 +68,16 @@ type explanation struct {
 }
 
 var explainCommand = command{
-	name:    "explain",
-	args:    "REQUEST",
-	about:   "tell what became of one call: its attempts, its events, and where each amount came from",
-	more:    "REQUEST is the id in the answer's header Waybill-Request, or the answer's own id.",
+	name:  "explain",
+	args:  "REQUEST",
+	about: "tell what became of one call: its attempts, its events, and where each amount came from",
+	more: "REQUEST is the id in the answer's header Waybill-Request, or the answer's own id: be it made by waybill, or by the upstream whose\n" +
+		"answer was passed on.",
 	example: []string{"waybill explain req_0192f0c1d2e37f4a8b5c6d7e8f901234"},
 	setup: func(f *flags) action {
 		asJSON := f.asJSON()
 		return withAPI(func(ctx context.Context, w *work, a *api, args []string) error {
-			answer, err := a.call(ctx, "GET", at("/requests/%s", strings.TrimPrefix(args[0], "chatcmpl-")), nil)
+			answer, err := a.call(ctx, "GET", at("/requests/%s", args[0]), nil)
 			if err != nil {
 				return err
 			}

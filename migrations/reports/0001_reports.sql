@@ -73,6 +73,7 @@ CREATE TABLE attempts (
     upstream_id        TEXT    NOT NULL,
     PRIMARY KEY (position, line)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX attempts_upstream ON attempts (upstream_id) WHERE upstream_id <> '';
 
 -- One row a posting. Those of one position are an entry and sum to zero in each unit.
 CREATE TABLE entries (
