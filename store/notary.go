@@ -55,7 +55,7 @@ const (
 	keyValue = "checkpoint_key"
 )
 
-// errNothingSigned is a notary that has not signed since its log began, or was restored, and must not now.
+// errNothingSigned is a notary that has not signed since its log began, was restored, or got another key, and must not now.
 var errNothingSigned = unavailable("no checkpoint is signed yet: the replica does not hold the log so far, try again")
 
 // OpenNotary gives an open log its notary. It makes the signing key if there never was one, and refuses a log that does not
@@ -100,7 +100,7 @@ func OpenNotary(ctx context.Context, s *Store, v *Vault, o NotaryOptions) (*Nota
 			return nil, fmt.Errorf("the log in %s is not the one that was signed: %w; it was put back to an older copy, cut or changed: put the newest waybill.db and vault.db back, or make the node anew from its replica with waybill restore",
 				s.dir, err)
 		}
-		if c.Epoch > n.last.Epoch || c.Epoch == n.last.Epoch && c.Position > n.last.Position {
+		if c.Epoch > n.last.Epoch || c.Epoch == n.last.Epoch && c.Position >= n.last.Position { // of one, the vault has what the present key signed
 			n.last = *c
 		}
 	}
@@ -180,16 +180,19 @@ func (n *Notary) Sign(ctx context.Context) (SignedCheckpoint, error) {
 	if n.o.Held != nil {
 		position = min(position, n.o.Held())
 	}
-	if position >= n.began && (n.last.Epoch != n.epoch || position > n.last.Position) {
+	if position >= n.began && (n.last.Epoch != n.epoch || position > n.last.Position || position == n.last.Position && n.last.Key != n.key) {
 		if err := n.sign(ctx, position); err != nil {
 			return SignedCheckpoint{}, err
 		}
 	}
-	if n.last.Epoch != n.epoch {
+	if !n.current(n.last) {
 		return SignedCheckpoint{}, errNothingSigned
 	}
 	return n.last, nil
 }
+
+// current tells whether a checkpoint is of the log as it goes on from here, by the key that outsiders are told.
+func (n *Notary) current(c SignedCheckpoint) bool { return c.Epoch == n.epoch && c.Key == n.key }
 
 // Fresh is Sign once all that the log has now is held, if that is not long to wait for.
 func (n *Notary) Fresh(ctx context.Context) (SignedCheckpoint, error) {
@@ -207,7 +210,7 @@ func (n *Notary) Covering(ctx context.Context, position uint64) (c SignedCheckpo
 	n.mu.Lock()
 	c, err = n.last, n.broken
 	n.mu.Unlock()
-	if err == nil && (c.Position < position || c.Epoch != n.epoch) {
+	if err == nil && (c.Position < position || !n.current(c)) {
 		c, err = n.Fresh(ctx)
 	}
 	if err == nil && c.Position < position {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -329,13 +330,32 @@ func TestStartRefused(t *testing.T) {
 // TestNewKey: who says so goes on with a new key; the log must extend what the old one signed, and verify takes both.
 func TestNewKey(t *testing.T) {
 	g := newSigning(t)
-	g.sign()
+	g.tell()
+	signed := g.sign().Position
 	old := g.n.Key()
 	dir := g.leave(t)
 	run(t, editing(t, dir, vaultFile), "DELETE FROM secrets")
 	run(t, editing(t, dir, vaultFile), "DELETE FROM checkpoint")
 	n, err := g.start(t, dir, NotaryOptions{NewKey: true})
 	if err != nil || n.Key() == old {
+		t.Fatal(err)
+	}
+	// What the old key has signed it signs anew: a receipt names the new one.
+	again := &signing{story: &story{TB: t, s: n.s}, n: n}
+	all, err := n.s.Page(t.Context(), 0, 10_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := all[slices.IndexFunc(all, func(r ledger.Record) bool { return r.Request() != "" })].Request()
+	_, file := again.receipt(request)
+	if _, err := checked(file, n.Key()); err != nil {
+		t.Errorf("a receipt of what the old key has signed: %v", err)
+	}
+	if c, err := n.Sign(t.Context()); err != nil || c.Key != n.Key() || c.Position != signed {
+		t.Errorf("%+v, %v; signed was %d", c, err, signed)
+	}
+	shut(t, n)
+	if n, err = g.start(t, dir, NotaryOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := n.s.Execute(t.Context(), ledger.GrantCredit{Who: asked("grant"), Org: "acme", Lot: "l8", Amount: ledger.Dollar}); err != nil {
