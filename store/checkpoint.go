@@ -65,7 +65,7 @@ func parseCheckpoint(text string) (c Checkpoint, err error) {
 	}
 	name, ok := strings.CutPrefix(lines[0], originPrefix)
 	identity, epoch, ok2 := strings.Cut(name, "/")
-	if !ok || !ok2 || len(identity) != identityLength {
+	if !ok || !ok2 || len(identity) != identityLength || strings.Trim(identity, "0123456789abcdef") != "" {
 		return c, fmt.Errorf("its origin %q is not that of a waybill log", lines[0])
 	}
 	c.Identity = identity

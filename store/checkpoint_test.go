@@ -121,6 +121,7 @@ func TestOpenCheckpoint(t *testing.T) {
 		"epoch +1":             name + "/+1\n113\n" + hash + "\n",
 		"a further level":      name + "/1/1\n113\n" + hash + "\n",
 		"another origin":       "example.com/log\n113\n" + hash + "\n",
+		"a name that steers":   "waybill/\u009b2J0123456789ab/1\n113\n" + hash + "\n",
 		"no origin":            "\n113\n" + hash + "\n",
 		"size 0":               name + "/1\n0\n" + hash + "\n",
 		"size -1":              name + "/1\n-1\n" + hash + "\n",
@@ -135,7 +136,11 @@ func TestOpenCheckpoint(t *testing.T) {
 		"an empty line":        good + "\n",
 		"two lines":            name + "/1\n113\n",
 	} {
-		signed, key := signAs(t, name, text)
+		by := name
+		if why == "a name that steers" {
+			by = "waybill/\u009b2J0123456789ab"
+		}
+		signed, key := signAs(t, by, text)
 		if c, err := OpenCheckpoint(signed, key); err == nil {
 			t.Errorf("%s: it is read as %+v", why, c)
 		}
