@@ -76,10 +76,10 @@ func forgetAfter(ctx context.Context, tx *sql.Tx, end uint64) error {
 			case *ledger.KeyIssued:
 				_, err = tx.ExecContext(ctx, `DELETE FROM labels WHERE kind = 'key' AND id = ?`, e.Key)
 			case *ledger.CredentialAttached:
-				// A node keeps under the cause that it has adopted a secret of its environment: it is to adopt it again.
+				// A node keeps under the cause that it has adopted a secret of its environment: it is to adopt it again. Others choose their causes.
 				key, _, _ := strings.Cut(r.Cause, " ")
 				_, err = tx.ExecContext(ctx, `DELETE FROM labels WHERE kind = 'credential' AND id = ?`, e.Credential)
-				if err == nil {
+				if err == nil && r.Stream == ledger.Platform {
 					_, err = tx.ExecContext(ctx, `DELETE FROM node WHERE name = ?`, key)
 				}
 			case *ledger.RequestAdmitted:

@@ -188,6 +188,8 @@ func TestRestoreForgetsWhatCameLater(t *testing.T) {
 	named(ledger.OpenOrg{Who: operator, Org: "beta", Plan: "teams"}, Label{"org", "beta", "", "Beta"})
 	named(ledger.AttachCredential{Who: ledger.By{Actor: "operator", Cause: "environment_key_openai"}, Org: ledger.Platform, Credential: "env", Provider: "openai",
 		Fingerprint: "f", Use: ledger.UsePrefer}, Label{"credential", "env", ledger.Platform, "environment"})
+	named(ledger.AttachCredential{Who: ledger.By{Actor: "key/k1", Cause: "other"}, Org: "acme", Credential: "own", Provider: "openai",
+		Fingerprint: "f", Use: ledger.UsePrefer}, Label{"credential", "own", "acme", "own"})
 	if err := errors.Join(s.Rename(t.Context(), Label{"key", "k1", "acme", "renamed"}), s.SetNodeValue(t.Context(), "environment_key_openai", []byte("attached")),
 		s.SetNodeValue(t.Context(), "other", []byte("stays"))); err != nil {
 		t.Fatal(err)
