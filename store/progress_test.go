@@ -71,9 +71,10 @@ func TestStalledReplication(t *testing.T) {
 			must(t, s, admit("acme", "r1"))
 			synced(t, r)
 			was, _ := r.Position()
-			if p := r.Progress(); p.Behind() != 0 || p.Lag != 0 || p.Err != nil || !p.Overdue.IsZero() || p.Head != was {
-				t.Errorf("all is well, and it says %+v", p)
-			}
+			eventually(t, "it says that all is well", func() bool {
+				p := r.Progress()
+				return p.Behind() == 0 && p.Lag == 0 && p.Err == nil && p.Overdue.IsZero() && p.Head == was
+			})
 			b.broken(fault)
 			must(t, s, settle("acme", "r1"))
 			eventually(t, "it is overdue", func() bool { return !r.Progress().Overdue.IsZero() })
@@ -81,10 +82,12 @@ func TestStalledReplication(t *testing.T) {
 			if p.Position != was || p.Behind() != 1 || p.Lag < 300*time.Millisecond || p.Err == nil || r.Status()[0].InSync {
 				t.Errorf("it has stalled, and says %+v", p)
 			}
-			eventually(t, "the log says so", func() bool { return log.count(`level=ERROR msg="replication `) > 0 })
+			// Alarms without an end. A machine that is busy may have had one of its own before, and its end.
+			alarms := func() int { return log.count(`level=ERROR msg="replication `) - log.count("replication goes on") }
+			eventually(t, "the log says so", func() bool { return alarms() > 0 })
 			seen := looks.Load()
 			eventually(t, "it has been looked at ten times more", func() bool { return looks.Load() > seen+10 })
-			if n := log.count(`level=ERROR msg="replication `); n != 1 {
+			if n := alarms(); n != 1 {
 				t.Errorf("%d alarms:\n%s", n, log.out.String())
 			}
 			b.broken(nil)
@@ -94,10 +97,11 @@ func TestStalledReplication(t *testing.T) {
 				r.mu.Unlock()
 			}
 			synced(t, r)
-			eventually(t, "the log says that it is over", func() bool { return log.count("replication goes on") == 1 })
-			if p := r.Progress(); p.Behind() != 0 || p.Err != nil || !p.Overdue.IsZero() || p.Failures == 0 {
-				t.Errorf("it goes on, and says %+v", p)
-			}
+			eventually(t, "the log says that it is over", func() bool { return alarms() == 0 })
+			eventually(t, "it says that it goes on", func() bool {
+				p := r.Progress()
+				return p.Behind() == 0 && p.Err == nil && p.Overdue.IsZero() && p.Failures > 0
+			})
 			if err := errors.Join(s.Close(), r.Close(t.Context())); err != nil {
 				t.Error(err)
 			}
