@@ -16,7 +16,8 @@ type Custody interface {
 	// EraseOrg destroys all that the vault has of an org, and gives the number of its secrets.
 	EraseOrg(ctx context.Context, org string) (secrets int64, err error)
 	// Forgets gives how long after a deletion the replicas of the vault and of the log may still have what was deleted, 0 without any.
-	Forgets() (vault, log time.Duration)
+	// It is asked before anything is deleted: who is not told so might throw away a key that a replica still needs.
+	Forgets() (vault, log time.Duration, err error)
 }
 
 // VaultRotation says how the vault's keys are to be replaced.
@@ -102,6 +103,10 @@ func eraseOrg(c *call, _ nothing) (ended, error) {
 	if c.s.o.Custody == nil {
 		return ended{}, errNoVault
 	}
+	vault, log, err := c.s.o.Custody.Forgets()
+	if err != nil {
+		return ended{}, err
+	}
 	var keys []*ledger.Key
 	var wallet []*ledger.Credential
 	var o *ledger.Org
@@ -129,7 +134,6 @@ func eraseOrg(c *call, _ nothing) (ended, error) {
 	}
 	see()
 	out := ended{Org: o.ID, State: o.State(), Erased: Time(o.Erased), Secrets: n}
-	vault, log := c.s.o.Custody.Forgets()
 	out.VaultForgets, out.LogForgets = c.in(vault), c.in(log)
 	return out, nil
 }
@@ -149,6 +153,10 @@ func rotateVault(c *call, in rotation) (vaultState, error) {
 	if in.KeepKey && in.NewKeyFile != "" {
 		return vaultState{}, invalid("keep_key", "and a new key cannot both be meant")
 	}
+	vault, _, err := c.s.o.Custody.Forgets()
+	if err != nil && !in.DryRun {
+		return vaultState{}, err
+	}
 	r, err := c.s.o.Custody.Rotate(context.WithoutCancel(c), c.by, VaultRotation(in))
 	if err != nil {
 		return vaultState{}, err
@@ -159,7 +167,7 @@ func rotateVault(c *call, in rotation) (vaultState, error) {
 	}
 	if r.Former != "" {
 		out.Former = &formerKey{Master: r.Former, File: r.FormerFile}
-		if vault, _ := c.s.o.Custody.Forgets(); !in.DryRun && !r.UnderWay {
+		if !in.DryRun && !r.UnderWay {
 			out.Former.NeededUntil = c.in(vault)
 		}
 	}

@@ -45,7 +45,9 @@ func (c custody) Rotate(ctx context.Context, _ ledger.By, r wbhttp.VaultRotation
 func (c custody) EraseOrg(ctx context.Context, org string) (int64, error) {
 	return c.vault.EraseOrg(ctx, org)
 }
-func (c custody) Forgets() (vault, log time.Duration) { return time.Hour, 24 * time.Hour }
+func (c custody) Forgets() (vault, log time.Duration, err error) {
+	return time.Hour, 24 * time.Hour, nil
+}
 
 // An org is erased once: its keys open nothing, its name is free, its figures are where they were, and to ask again changes nothing.
 func TestEraseOrg(t *testing.T) {
@@ -98,6 +100,30 @@ func TestEraseOrg(t *testing.T) {
 		t.Errorf("the vault has more than the platform's secrets: %s", a.body)
 	}
 	op.call("POST", "/api/v1/orgs", `{"name":"acme"}`).want(201)
+}
+
+// forgetful does not know how long the replica keeps what goes.
+type forgetful struct{ wbhttp.Custody }
+
+func (forgetful) Forgets() (vault, log time.Duration, err error) {
+	return 0, 0, &ledger.Error{Code: ledger.CodeUnavailable, Message: "litestream.yml is no YAML"}
+}
+
+// Where nobody can tell until when the replica needs the former key, or has what is erased, nothing is begun of which that must be told.
+func TestCustodyThatCannotTell(t *testing.T) {
+	n := newNode(t, func(o *wbhttp.Options) { o.Custody = forgetful{o.Custody} })
+	op := n.as(operatorToken)
+	_, key := n.open("acme", "teams", "admin")
+	before := op.call("POST", "/api/v1/vault/rotate", `{"dry_run":true}`).want(200).body
+	for _, path := range []string{"/api/v1/orgs/acme/erase", "/api/v1/vault/rotate"} {
+		if a := op.call("POST", path, "").want(503); !strings.Contains(a.text("detail"), "is no YAML") {
+			t.Errorf("%s: %s", path, a.body)
+		}
+	}
+	n.as(key).call("GET", "/api/v1/orgs/acme", "").want(200)
+	if now := op.call("POST", "/api/v1/vault/rotate", `{"dry_run":true}`).want(200).body; string(now) != string(before) {
+		t.Errorf("it was %s and is %s", before, now)
+	}
 }
 
 // strip is an answer without the position that it is of.

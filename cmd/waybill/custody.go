@@ -58,13 +58,13 @@ func (c custody) EraseOrg(ctx context.Context, org string) (int64, error) {
 }
 
 // Forgets reads it from the file that names the replicas, whether or not they are written now.
-func (c custody) Forgets() (vault, log time.Duration) {
+func (c custody) Forgets() (vault, log time.Duration, err error) {
 	if c.n.conf.litestream == "" {
-		return 0, 0
+		return 0, 0, nil
 	}
 	rc, err := store.ReadReplicaConfig(c.n.conf.litestream)
 	if err != nil {
-		return 0, 0 // what starts the replication has said so
+		return 0, 0, &ledger.Error{Code: ledger.CodeUnavailable, Message: err.Error() + "; nothing was changed: without this file nobody can tell until when the replica keeps what goes"}
 	}
 	for _, f := range rc.Databases {
 		switch filepath.Base(f.Path) {
@@ -74,7 +74,7 @@ func (c custody) Forgets() (vault, log time.Duration) {
 			log = f.Forgets(rc.L0Retention)
 		}
 	}
-	return vault, log
+	return vault, log, nil
 }
 
 // reapply makes the vault follow the log, which may be ahead of it after a crash or a restore: secrets of detached credentials, and
