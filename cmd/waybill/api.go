@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	wbhttp "waybill/http"
+	"waybill/ledger"
 )
 
 // api is the control API of a node, wherever that runs.
@@ -20,6 +21,10 @@ type api struct{ client *wbhttp.Client }
 func (a *api) call(ctx context.Context, method, path string, body any) (json.RawMessage, error) {
 	var answer json.RawMessage
 	err := a.client.Do(ctx, method, "/api/v1"+path, body, &answer)
+	if p, ok := errors.AsType[*wbhttp.Problem](err); ok && p.Code == string(ledger.CodeNotReplicated) {
+		// Commands send no Idempotency-Key, of which the node's words tell: a second one would do it twice.
+		p.Detail = "this is done and on the node's disk, but the replica has not confirmed it in time. Do not run the command again: waybill checklist tells how far the replica is"
+	}
 	return answer, err
 }
 

@@ -120,6 +120,11 @@ func TestMoneyWaitsForTheReplica(t *testing.T) {
 	if e, ok := errors.AsType[*ledger.Error](err); !ok || e.Code != ledger.CodeNotReplicated || strings.Contains(e.Message, replica) {
 		t.Fatalf("the replica is out of reach: %v", err)
 	}
+	// A command sends no Idempotency-Key, and must not be told to go on with one.
+	if err := n.api().post(t.Context(), "/orgs/acme/credits", map[string]string{"kind": "grant", "amount_usd": "1.00"}, nil); err == nil ||
+		!strings.Contains(err.Error(), "Do not run the command again") || strings.Contains(err.Error(), "Idempotency-Key") {
+		t.Errorf("a command is told: %v", err)
+	}
 	// The same cause waits again, in vain, and then not.
 	if _, err := books.Execute(t.Context(), purchase("p2")); err == nil {
 		t.Error("the same cause is answered though the replica is out of reach")
