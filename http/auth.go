@@ -52,7 +52,7 @@ func (s *Server) identify(r *http.Request) (c caller, err error) {
 	if secret == "" {
 		return caller{}, errUnknownKey
 	}
-	if strings.HasPrefix(secret, keyPrefix) {
+	if KeyLike(secret) {
 		c.key = s.key(secret)
 	} else if s.o.OperatorHash != "" && subtle.ConstantTimeCompare([]byte(Hash(secret)), []byte(s.o.OperatorHash)) == 1 {
 		c.operator = true

@@ -38,9 +38,12 @@ func NewKey(random io.Reader) (string, error) {
 	return string(append(key, sum[:]...)), nil
 }
 
+// KeyLike tells whether a text begins as keys do, and so is taken for one.
+func KeyLike(s string) bool { return strings.HasPrefix(s, keyPrefix) }
+
 // Valid tells whether a text can be a key at all: its form and its checksum.
 func Valid(key string) bool {
-	if len(key) != len(keyPrefix)+keyRandom+keyCheck || !strings.HasPrefix(key, keyPrefix) {
+	if len(key) != len(keyPrefix)+keyRandom+keyCheck || !KeyLike(key) {
 		return false
 	}
 	body, check := key[:len(keyPrefix)+keyRandom], key[len(keyPrefix)+keyRandom:]

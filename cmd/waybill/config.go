@@ -15,6 +15,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	wbhttp "waybill/http"
 	"waybill/ledger"
 	"waybill/ledger/secret"
 	"waybill/router"
@@ -148,6 +149,9 @@ var nodeSettings = []setting{
 	{"", "WAYBILL_OPERATOR_TOKEN", "", "", func(c *config, v string) error {
 		if len(v) < minToken {
 			return fmt.Errorf("a token of %d characters can be guessed: use at least %d", len(v), minToken)
+		}
+		if wbhttp.KeyLike(v) || strings.ContainsFunc(v, func(c rune) bool { return c <= ' ' || c > '~' }) {
+			return errors.New("a token is of visible ASCII characters, without spaces, and does not begin as keys do: no header could carry it, or it would be taken for a key")
 		}
 		c.operatorToken = secret.New(v)
 		return nil
