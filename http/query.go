@@ -69,7 +69,7 @@ const (
 	queryTime     = 30 * time.Second
 	maxQueryRows  = 100_000
 	queriesAtOnce = 2 // each may take a core
-	exportsAtOnce = 2 // each reads an org's whole past
+	exportsAtOnce = 4 // each reads an org's whole past, of which one runs at a time
 )
 
 // ExportQuery asks for an org's traces in a file.
@@ -159,10 +159,14 @@ func (s *Server) export(c *call, w http.ResponseWriter) {
 	if err == nil && s.o.Tables == nil {
 		err = errNoTables
 	}
+	if err == nil && !s.shares.take(c.org, "exports", 1) { // or one org's slow readers would have all the places
+		err = &ledger.Error{Code: ledger.CodeUnavailable, Message: "another export of the org's runs: it has one at a time"}
+	}
 	if err != nil {
 		s.problem(w, c.id, err)
 		return
 	}
+	defer s.shares.give(c.org, "exports")
 	end, err := turn(s.exports, "exports")
 	if err != nil {
 		s.problem(w, c.id, err)

@@ -2,12 +2,16 @@ package http_test
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
 	"encoding/csv"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	wbhttp "waybill/http"
 )
 
 // The operator asks the public views, and nothing else, in SQL.
@@ -67,5 +71,44 @@ func TestExport(t *testing.T) {
 		if p := n.as(key).call("GET", path+query, "").want(400); !strings.Contains(string(p.body), says) || p.header.Get("Content-Type") != "application/problem+json" {
 			t.Errorf("%s: %v %s", query, p.header, p.body)
 		}
+	}
+}
+
+// slow are tables whose exports wait to be read on.
+type slow struct {
+	wbhttp.Tables
+	begun chan struct{}
+	read  chan struct{}
+}
+
+func (s slow) Export(ctx context.Context, w io.Writer, e wbhttp.ExportQuery) error {
+	s.begun <- struct{}{}
+	<-s.read
+	return s.Tables.Export(ctx, w, e)
+}
+
+// An org whose exports are read slowly has one place of the few that there are, and leaves the others to others.
+func TestExportsOfAnOrg(t *testing.T) {
+	s := slow{begun: make(chan struct{}), read: make(chan struct{})}
+	n := newNode(t, func(o *wbhttp.Options) { s.Tables, o.Tables = o.Tables, &s })
+	_, key := n.open("acme", "teams", "admin")
+	_, other := n.open("other", "teams", "admin")
+	done := make(chan int, 2)
+	get := func(key, org string) { done <- n.as(key).call("GET", "/api/v1/orgs/"+org+"/export", "").status }
+	go get(key, "acme")
+	<-s.begun
+	if a := n.as(key).call("GET", "/api/v1/orgs/acme/export", "").want(503); !strings.Contains(a.text("detail"), "one at a time") {
+		t.Errorf("%s", a.body)
+	}
+	go get(other, "other")
+	<-s.begun
+	close(s.read)
+	if a, b := <-done, <-done; a != 200 || b != 200 {
+		t.Errorf("status %d and %d", a, b)
+	}
+	go get(key, "acme")
+	<-s.begun
+	if a := <-done; a != 200 {
+		t.Errorf("afterwards: status %d", a)
 	}
 }

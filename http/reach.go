@@ -128,9 +128,19 @@ func (s *Server) answering(d *router.Decision, now time.Time) (by answering) {
 	return by
 }
 
-// modelsOf gives what the caller's key reaches, or refuses the caller.
+// modelsOf gives what the caller's key reaches, or refuses the caller. It counts as a call of the key's while it is looked up.
 func (s *Server) modelsOf(c *call, w http.ResponseWriter) ([]reached, bool) {
 	w.Header()["Waybill-Request"] = []string{c.id}
+	if err := s.authenticate(c); err != nil {
+		s.lost(w, c.r, *router.FailureOf(err))
+		return nil, false
+	}
+	leave, f := s.admit(c, w, c.key.ID)
+	if f != nil {
+		s.lost(w, c.r, *f)
+		return nil, false
+	}
+	defer leave()
 	models, err := s.reachable(c)
 	if err != nil {
 		s.lost(w, c.r, *router.FailureOf(err))
@@ -140,9 +150,6 @@ func (s *Server) modelsOf(c *call, w http.ResponseWriter) ([]reached, bool) {
 }
 
 func (s *Server) reachable(c *call) ([]reached, error) {
-	if err := s.authenticate(c); err != nil {
-		return nil, err
-	}
 	_, narrowed, metadata, err := router.Narrow(nil, c.r.Header)
 	if err != nil {
 		return nil, err

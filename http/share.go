@@ -12,26 +12,26 @@ import (
 	"waybill/router"
 )
 
-// shares count what each key has of the node at a time: calls, be they streams or not, and connections. Without a bound one key
-// could take all that there is, and its own mistakes would be everybody's.
+// shares count what each key has of the node at a time: calls, be they streams or not, and connections; and what each org has of exports.
+// Without a bound one could take all that there is, and its own mistakes would be everybody's.
 type shares struct {
 	mu   sync.Mutex
 	held map[share]int
 }
 
-// share is something that a key has.
+// share is something that a key or an org has.
 type share struct {
-	key  string
-	what string // calls or connections
+	whose string // id
+	what  string // calls, connections or exports
 }
 
 func newShares() *shares { return &shares{held: map[share]int{}} }
 
 // take takes one more, unless that would be more than the most.
-func (s *shares) take(key, what string, most int) bool {
+func (s *shares) take(whose, what string, most int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k := share{key, what}
+	k := share{whose, what}
 	if s.held[k] >= most {
 		return false
 	}
@@ -39,10 +39,10 @@ func (s *shares) take(key, what string, most int) bool {
 	return true
 }
 
-func (s *shares) give(key, what string) {
+func (s *shares) give(whose, what string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k := share{key, what}
+	k := share{whose, what}
 	if s.held[k]--; s.held[k] == 0 {
 		delete(s.held, k)
 	}

@@ -31,6 +31,11 @@ func TestCallsOfAKey(t *testing.T) {
 			t.Errorf("%s: %v %s", path, a.header, a.body)
 		}
 	}
+	for path, class := range map[string]string{"/v1/models": "error.code", "/v1/models/gpt-6-luna": "error.code", "/v1beta/models": "error.status"} {
+		if a := n.as(greedy).call("GET", path, "").want(429); a.header.Get("Retry-After") != "1" || a.text(class) == "" {
+			t.Errorf("%s: %v %s", path, a.header, a.body)
+		}
+	}
 	if a := n.as(greedy).call("GET", "/api/v1/orgs/greedy", "").want(429); a.text("code") != "rate_limited" || a.header.Get("Retry-After") != "1" {
 		t.Errorf("%v %s", a.header, a.body)
 	}
