@@ -137,7 +137,7 @@ func TestRequests(t *testing.T) {
 	if e.text("entries.0.type") != "request.voided" || e.text("next") == "" {
 		t.Errorf("%s", e.body)
 	}
-	for query, field := range map[string]string{"limit=0": "limit", "limit=1001": "limit", "after=-1": "after", "since=yesterday": "since"} {
+	for query, field := range map[string]string{"limit=0": "limit", "state=done": "state", "limit=1001": "limit", "after=-1": "after", "since=yesterday": "since"} {
 		if p := n.as(secret).call("GET", "/api/v1/orgs/acme/requests?"+query, "").want(400); p.text("field") != field {
 			t.Errorf("%s: %s", query, p.body)
 		}

@@ -35,7 +35,7 @@ func TestSimulate(t *testing.T) {
 		t.Errorf("%s", a.body)
 	}
 	// Under the defaults the red one is served by what it asked for, sol at 1200 + 4000 millionths of a dollar by luna at 60 + 200.
-	for _, body := range []string{`{"document":"{}"}`, `{"document":{}}`, `{"document":{},"since":"1h"}`, `{"document":{},"since":"1"}`, fmt.Sprintf(`{"document":{},"since":%q}`, time.Now().UTC().Format(time.DateOnly))} {
+	for _, body := range []string{`{"document":"{}"}`, `{"document":{}}`, `{"document":{},"since":"1h"}`, `{"document":{},"since":"1"}`, `{"document":{},"since":"1500-01-01"}`, fmt.Sprintf(`{"document":{},"since":%q}`, time.Now().UTC().Format(time.DateOnly))} {
 		a := p.call("POST", simulatePath, body).want(200)
 		if a.get("recorded") != false || a.get("same") != 2.0 || a.get("different") != 1.0 || a.text("after.list_cost_usd") != "0.000780" || a.text("changes.0.from_route") != "red" ||
 			a.text("changes.0.from.0.model") != "openai/gpt-6-sol" || a.text("changes.0.to.0.model") != luna || a.text("changes.0.to.0.credential") != "platform" {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -182,6 +183,9 @@ func traceRow(t *ledger.Trace) trace {
 }
 
 func listTraces(c *call, in traceQuery) (traces, error) {
+	if !slices.Contains([]string{"", "admitted", "settled", "voided", "interrupted"}, in.State) {
+		return traces{}, invalid("state", "must be admitted, settled, voided or interrupted")
+	}
 	r, err := c.reports()
 	if err != nil {
 		return traces{}, err

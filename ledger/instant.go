@@ -11,10 +11,15 @@ type Instant int64
 // Never is later than any event.
 const Never Instant = math.MaxInt64
 
-// InstantOf converts a time.
+// InstantOf converts a time. One that no Instant reaches is the nearest whole year's beginning or end that one does.
 func InstantOf(t time.Time) Instant {
-	if t.IsZero() {
+	switch year := t.Year(); {
+	case t.IsZero():
 		return 0
+	case year < 1678:
+		return Instant(time.Date(1678, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano())
+	case year > 2261:
+		return Never
 	}
 	return Instant(t.UnixNano())
 }

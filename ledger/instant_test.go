@@ -7,6 +7,19 @@ import (
 	"pgregory.net/rapid"
 )
 
+// A time that no instant reaches stays on its side of those that are reached.
+func TestInstantOfFarTimes(t *testing.T) {
+	for _, c := range []struct {
+		year int
+		want func(Instant) bool
+	}{{1, func(i Instant) bool { return i < 0 && i-1 < i }}, {1500, func(i Instant) bool { return i < 0 && i-1 < i }}, {1900, func(i Instant) bool { return i < 0 }},
+		{2261, func(i Instant) bool { return i > 0 && i < Never }}, {2999, func(i Instant) bool { return i == Never }}} {
+		if got := InstantOf(time.Date(c.year, 7, 1, 0, 0, 0, 0, time.UTC)); !c.want(got) {
+			t.Errorf("in %d: %d", c.year, got)
+		}
+	}
+}
+
 func TestMonthsAfter(t *testing.T) {
 	for _, c := range []struct {
 		anchor string
