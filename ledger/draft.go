@@ -29,8 +29,8 @@ type Draft struct {
 	spends      overlay[string, *Spend]
 	nodes       overlay[string, *Node]
 
-	touchedRows     map[RowKey]uint64
-	touchedBalances map[balanceKey]uint64
+	touchedRows     touched[RowKey]
+	touchedBalances touched[balanceKey]
 }
 
 // Draft starts an overlay. newID makes the ids of new events; it may be nil for a draft that only folds.
@@ -40,7 +40,7 @@ func (s *State) Draft(newID func() [16]byte) *Draft {
 		versions: over(s.versions), balances: over(s.balances),
 		orgs: over(s.orgs), keys: over(s.keys), credentials: over(s.credentials), holds: over(s.holds),
 		plans: over(s.plans), models: over(s.models), prices: over(s.prices), policies: over(s.policies), spends: over(s.spends), nodes: over(s.nodes),
-		touchedRows: map[RowKey]uint64{}, touchedBalances: map[balanceKey]uint64{},
+		touchedRows: touched[RowKey]{last: map[RowKey]uint64{}}, touchedBalances: touched[balanceKey]{last: map[balanceKey]uint64{}},
 	}
 }
 
@@ -119,7 +119,7 @@ func (d *Draft) fold(r *Record, ps []Posting) {
 		} else {
 			d.balances.set(k, n)
 		}
-		d.touchedBalances[k] = r.Position
+		d.touchedBalances.add(k, r.Position)
 	}
 	r.Event.evolve(d, r)
 }
@@ -132,7 +132,7 @@ func (d *Draft) balance(a Account, u Unit) int64 {
 	return n
 }
 
-func (d *Draft) touch(r *Record, kind, id string) { d.touchedRows[RowKey{kind, id}] = r.Position }
+func (d *Draft) touch(r *Record, kind, id string) { d.touchedRows.add(RowKey{kind, id}, r.Position) }
 
 func (d *Draft) org(id string) *Org               { o, _ := d.orgs.get(id); return o }
 func (d *Draft) key(id string) *Key               { k, _ := d.keys.get(id); return k }
@@ -170,8 +170,8 @@ func (d *Draft) priceOf(model string, at Instant) *Price {
 // Rows yields the rows that the draft changed, encoded.
 func (d *Draft) Rows() iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
-		for k, pos := range d.touchedRows {
-			row := Row{RowKey: k, Position: pos}
+		for _, k := range d.touchedRows.keys {
+			row := Row{RowKey: k, Position: d.touchedRows.last[k]}
 			var err error
 			if v := d.row(k); v != nil {
 				if row.Data, err = json.Marshal(v); err != nil {
@@ -220,9 +220,9 @@ func orNil[V any](v *V, ok bool) any {
 // Balances yields the balances that the draft changed; an amount of zero means that the row goes.
 func (d *Draft) Balances() iter.Seq[Balance] {
 	return func(yield func(Balance) bool) {
-		for k, pos := range d.touchedBalances {
+		for _, k := range d.touchedBalances.keys {
 			n, _ := d.balances.get(k)
-			if !yield(Balance{k.Account, k.Unit, n, pos}) {
+			if !yield(Balance{k.Account, k.Unit, n, d.touchedBalances.last[k]}) {
 				return
 			}
 		}
@@ -232,7 +232,7 @@ func (d *Draft) Balances() iter.Seq[Balance] {
 // Merge makes the draft the state. The draft may be used on from there.
 func (s *State) Merge(d *Draft) {
 	s.head, s.at = d.head, d.at
-	for k := range d.touchedRows {
+	for _, k := range d.touchedRows.keys {
 		if k.Kind == "key" {
 			if key := d.key(k.ID); key != nil {
 				s.indexKey(s.keys[k.ID], key)
@@ -275,6 +275,6 @@ func (s *State) Merge(d *Draft) {
 	if len(wallets) > 0 {
 		s.indexWallets(wallets)
 	}
-	clear(d.touchedRows)
-	clear(d.touchedBalances)
+	d.touchedRows.clear()
+	d.touchedBalances.clear()
 }

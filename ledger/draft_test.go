@@ -39,6 +39,38 @@ func TestBatchOfOneLife(t *testing.T) {
 	batch(t, w, Admit{Who: operator, Org: "acme", Request: "r1", Lane: LaneManual, Demand: demand}, Void{operator, "acme", "r1", Resolution{}})
 }
 
+// TestDraftTellsInOrder: what a draft has touched comes in the order in which it was, so that the same log makes the same files.
+func TestDraftTellsInOrder(t *testing.T) {
+	w := play(t, "org acme tiny")
+	d := w.state.Draft(counter(new(uint64)))
+	var orgs []string
+	for i := range 20 {
+		id := "org-" + itoa(i)
+		if _, err := d.Decide(w.now, OpenOrg{operator, id, "tiny"}); err != nil {
+			t.Fatal(err)
+		}
+		orgs = append(orgs, id)
+	}
+	if _, err := d.Decide(w.now, SuspendOrg{operator, orgs[0], "unpaid"}); err != nil {
+		t.Fatal(err)
+	}
+	var rows, accounts []string
+	for row, err := range d.Rows() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows = append(rows, row.ID)
+	}
+	for b := range d.Balances() {
+		if b.Account.Org != "" {
+			accounts = append(accounts, b.Account.Org)
+		}
+	}
+	if !slices.Equal(rows, orgs) || !slices.Equal(accounts, orgs) {
+		t.Errorf("rows of %v, balances of %v", rows, accounts)
+	}
+}
+
 // TestPriceWithinABatch: a price decides from its own batch on.
 func TestPriceWithinABatch(t *testing.T) {
 	w := play(t, "org acme payg\npurchase acme l1 $1")

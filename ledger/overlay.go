@@ -55,3 +55,22 @@ func (o *overlay[K, V]) merge() {
 	}
 	clear(o.over)
 }
+
+// touched is what was touched, in the order in which it first was, and the position of the last event that did. To write it in
+// the order of a map would make other files of the same log each time.
+type touched[K comparable] struct {
+	keys []K
+	last map[K]uint64
+}
+
+func (t *touched[K]) add(k K, position uint64) {
+	if _, ok := t.last[k]; !ok {
+		t.keys = append(t.keys, k)
+	}
+	t.last[k] = position
+}
+
+func (t *touched[K]) clear() {
+	clear(t.last)
+	t.keys = t.keys[:0]
+}

@@ -80,7 +80,7 @@ func demo(ctx context.Context, w *work, once, asJSON bool) (err error) {
 	for _, p := range []string{sandbox.OpenAI, sandbox.Anthropic, sandbox.Google} {
 		w.conf.baseURL[p], w.conf.platform[p] = up.BaseURL(p), secret.New("sk-sandbox-platform-"+p)
 	}
-	if _, err := create(ctx, w.conf); err != nil {
+	if _, err := create(ctx, w.conf, nil); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -23,7 +23,7 @@ var initCommand = command{
 	example: []string{"waybill init", "waybill init --data /var/lib/waybill"},
 	setup: func(*flags) action {
 		return func(ctx context.Context, w *work, _ []string) error {
-			token, err := create(ctx, w.conf)
+			token, err := create(ctx, w.conf, nil)
 			if err != nil {
 				return err
 			}
@@ -48,8 +48,8 @@ var initCommand = command{
 // operatorValue is the name under which the node keeps the digest of the operator's token.
 const operatorValue = "operator_token_sha256"
 
-// create makes a data folder and gives the operator's token.
-func create(ctx context.Context, c config) (token string, err error) {
+// create makes a data folder and gives the operator's token. newID makes the ids of its first events; nil: UUIDv7.
+func create(ctx context.Context, c config, newID func() [16]byte) (token string, err error) {
 	if err := store.Vacant(c.data); err != nil {
 		return "", err
 	}
@@ -64,7 +64,7 @@ func create(ctx context.Context, c config) (token string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if err := store.Create(ctx, store.Options{Dir: c.data}, first); err != nil {
+	if err := store.Create(ctx, store.Options{Dir: c.data, NewID: newID}, first); err != nil {
 		return "", err
 	}
 	s, err := store.Open(ctx, store.Options{Dir: c.data})

@@ -323,4 +323,5 @@ func (s *sim) verify() {
 	if err != nil || res.First() != nil {
 		s.fail("verify: %v %v", err, res.First())
 	}
+	s.tell("the log ends at %s", res.Head)
 }

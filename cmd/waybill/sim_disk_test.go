@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -19,6 +20,7 @@ type simDisk struct {
 	after   int    // commits until it happens
 	at      uint64 // where of the WAL's new bytes the power fails
 	synced  int64  // length of the WAL when a commit was last acknowledged
+	cut     int64  // of the WAL, so much is there after the crash; less than 0: all
 	crashed string // the folder as the crash has left it; empty: there was none
 }
 
@@ -39,7 +41,7 @@ var errDisk = errors.New("input/output error")
 func (d *simDisk) next(s *sim) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.s, d.life, d.fault, d.crashed = s, s.life, noFault, ""
+	d.s, d.life, d.fault, d.cut, d.crashed = s, s.life, noFault, -1, ""
 	d.synced = walSize(s.conf.data)
 }
 
@@ -72,6 +74,16 @@ func (d *simDisk) left() string {
 	return d.crashed
 }
 
+// torn says what a crash has left of the WAL.
+func (d *simDisk) torn() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cut < 0 {
+		return "whole"
+	}
+	return fmt.Sprintf("cut at byte %d, %d after the last acknowledged", d.cut, d.cut-d.synced)
+}
+
 // sync is told of each commit of the node's log.
 func (d *simDisk) sync(committed bool) error {
 	d.mu.Lock()
@@ -87,13 +99,12 @@ func (d *simDisk) sync(committed bool) error {
 		return nil
 	}
 	if d.fault != noFault && d.fault != lostSync && d.after == 0 {
-		cut := int64(-1)
 		if d.fault == powerLoss {
 			if size := walSize(d.s.conf.data); size > d.synced {
-				cut = d.synced + int64(d.at%uint64(size-d.synced+1))
+				d.cut = d.synced + int64(d.at%uint64(size-d.synced+1))
 			}
 		}
-		d.crashed = d.s.copied(cut)
+		d.crashed = d.s.copied(d.cut)
 		return errDisk
 	}
 	d.after--

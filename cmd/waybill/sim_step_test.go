@@ -323,7 +323,7 @@ func (s *sim) loses() {
 		s.fail("%v", err)
 	}
 	done, err := store.Restore(s.t.Context(), store.RestoreOptions{Replicas: replicas, Dir: s.disk.left(), Master: master, Known: s.books.said,
-		Now: s.now, NewID: func() [16]byte { return s.id(&s.eventIDs) }, AcceptClock: true})
+		Now: s.now, NewID: s.newEventID, AcceptClock: true})
 	if err != nil {
 		s.fail("restoring: %v", err)
 	}

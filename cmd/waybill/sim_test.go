@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/cryptotest"
 	"testing/synctest"
 	"time"
 
@@ -41,26 +42,46 @@ func TestSimulation(t *testing.T) {
 		first, _ = strconv.ParseUint(one, 10, 64)
 		seeds = 1
 	}
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // goroutines that are ready at once run in the same order each time
 	all := map[string]int{}
 	for seed := first; seed < first+seeds; seed++ {
 		if !t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
-			home := t.TempDir()
-			synctest.Test(t, func(t *testing.T) {
-				s := &sim{t: t, home: home, rand: rand.New(rand.NewPCG(seed, 0)), counts: map[string]int{}}
-				s.play()
-				for what, n := range s.counts {
-					all[what] += n
-				}
-				if one != "" {
-					t.Log(s.script())
-				}
-			})
+			s := simulate(t, seed)
+			for what, n := range s.counts {
+				all[what] += n
+			}
+			if one != "" {
+				t.Log(s.script())
+			}
 		}) {
 			t.Fatalf("again: WAYBILL_SEED=%d go test ./cmd/waybill -run '^TestSimulation$' -v", seed)
 		}
 	}
 	t.Logf("%d seeds: %v", seeds, all)
+}
+
+// TestSimulationReplays plays a script twice: the same happens, up to the last byte of the log.
+func TestSimulationReplays(t *testing.T) {
+	for seed := range uint64(6) {
+		first, again := simulate(t, seed).told, simulate(t, seed).told
+		for i, line := range first {
+			if i == len(again) || again[i] != line {
+				t.Fatalf("seed %d goes on in two ways:\n%s\n%s", seed, line, strings.Join(again[min(i, len(again)):min(i+1, len(again))], ""))
+			}
+		}
+	}
+}
+
+// simulate plays the script of a seed. Goroutines that are ready at once run in the same order each time: one at a time, and what
+// can be has its own instant to be ready at.
+func simulate(t *testing.T, seed uint64) *sim {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	cryptotest.SetGlobalRandom(t, seed)
+	s := &sim{home: t.TempDir(), rand: rand.New(rand.NewPCG(seed, 0)), counts: map[string]int{}}
+	synctest.Test(t, func(t *testing.T) {
+		s.t = t
+		s.play()
+	})
+	return s
 }
 
 // simSteps is how much happens under a seed.
@@ -118,6 +139,7 @@ func (s *sim) play() {
 	}()
 	s.begin()
 	for range simSteps {
+		time.Sleep(time.Duration(1 + s.rand.Int64N(int64(time.Millisecond)))) // what began at one instant would time out at one
 		s.step()
 		s.settle()
 	}
@@ -150,7 +172,7 @@ func (s *sim) begin() {
 	}
 	s.replicated = s.chance(4)
 	s.moveTo(s.folder())
-	if _, err := create(s.t.Context(), s.conf); err != nil {
+	if _, err := create(s.t.Context(), s.conf, s.newEventID); err != nil {
 		s.fail("%v", err)
 	}
 	s.start()
@@ -174,12 +196,14 @@ func (s *sim) id(n *atomic.Uint64) (id uuid.UUID) {
 	return id
 }
 
+func (s *sim) newEventID() [16]byte { return s.id(&s.eventIDs) }
+
 // start opens the folder, as serve does.
 func (s *sim) start() {
 	s.life = &life{}
 	s.disk.next(s)
 	n, err := openNode(s.t.Context(), s.conf, nodeOptions{log: slog.New(slog.DiscardHandler), acceptClock: true, serves: true, replicate: s.replicated, world: world{
-		now: s.now, elapsed: func() time.Duration { return time.Since(s.begun) }, newID: func() uuid.UUID { return s.id(&s.ids) }, eventID: func() uuid.UUID { return s.id(&s.eventIDs) },
+		now: s.now, elapsed: func() time.Duration { return time.Since(s.begun) }, newID: func() uuid.UUID { return s.id(&s.ids) }, eventID: func() uuid.UUID { return s.newEventID() },
 		disk: store.Disk{Pages: s.disk.pages.Load, Sync: s.disk.sync}, ballast: -1, transport: &wire{s, s.life},
 	}})
 	if err != nil {
@@ -196,7 +220,7 @@ func (s *sim) died() {
 		if s.disk.left() == "" {
 			s.fail("the log fails on a disk that does not: %v", err)
 		}
-		s.tell("the log failed: the process ends")
+		s.tell("the log failed, its WAL %s: the process ends", s.disk.torn())
 		s.count("failures of the log")
 		s.restart()
 	default:
