@@ -15,15 +15,13 @@ var refusalRank = []ledger.Code{ledger.CodeKeyForbidsModel, ledger.CodePlanExclu
 // would else be tried; what the ledger refuses, the policy would have; what the policy leaves out, the call would have fitted.
 func (r *routing) none() error {
 	d := &r.decision
-	for _, p := range d.Passed {
-		if p.Reason == passNarrowed {
-			field, header := "models", HeaderModels
-			if r.ask.Narrowed.Credentials != "" {
-				field, header = "credentials", HeaderCredentials
-			}
-			return &FieldError{narrowMember + "." + field, "the request leaves nothing of what its org's policy allows (this member of the body, or the header " +
-				header + "): " + r.told()}
+	if r.narrows {
+		field, header := "models", HeaderModels
+		if r.ask.Narrowed.Credentials != "" {
+			field, header = "credentials", HeaderCredentials
 		}
+		return &FieldError{narrowMember + "." + field, "the request leaves nothing of what its org's policy allows (this member of the body, or the header " +
+			header + "): " + r.told()}
 	}
 	has := func(is func(reason string) bool) bool {
 		return slices.ContainsFunc(d.Passed, func(p ledger.Passed) bool { return is(p.Reason) })

@@ -47,6 +47,7 @@ type routing struct {
 	model    string // what the caller's name means
 	rule     PolicyRoute
 	refusals []error // why the ledger would not admit legs
+	narrows  bool    // a leg is left out by the request itself and nothing else
 	groups   [][]candidate
 	decision Decision
 }
@@ -195,11 +196,13 @@ func (r *routing) arrange() {
 			}
 			reason := r.forbids(c)
 			byok := c.Credential.Kind() == ledger.BYOK
-			switch {
-			case reason == "" && !byok && owned && !*d.Settings.PaidFallback:
-				reason = passPaid
-			case reason == "" && !r.narrowed(c.Leg):
+			switch shut := !byok && owned && !*d.Settings.PaidFallback; {
+			case reason != "":
+			case !r.narrowed(c.Leg): // before paid_fallback: what the caller itself leaves out no policy would bring back
 				reason = passNarrowed
+				r.narrows = r.narrows || !shut
+			case shut:
+				reason = passPaid
 			}
 			owns = owns || byok && r.owes(reason)
 			if reason != "" {
