@@ -95,7 +95,7 @@ func (a *attempt) call() (done bool, failure *Failure) {
 		return false, nil
 	}
 	if _, ok := errors.AsType[*UpstreamError](err); err != nil && !ok { // it arose here, before anything was sent
-		a.attempts = append(a.attempts, ledger.Attempt{N: a.leg.N, Choice: a.on.choice(), Outcome: ledger.Skipped, Reason: "unwritten"})
+		a.attempts = append(a.attempts, ledger.Attempt{N: a.leg.N, Choice: a.on.choice(), Outcome: ledger.Skipped, Reason: unwritten})
 		a.unwritten = err
 		return false, nil
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"waybill/ledger"
@@ -213,8 +212,8 @@ func (e *Explanation) leg(d Decision, a Ask, v View, p ledger.Passed, order int)
 	}
 	leg, whole := legOf(p.Choice, v)
 	x.Meaning = meaning(p.Reason)
-	if x.Meaning == "" && p.Reason != "" && whole {
-		if err := v.Permits(d.Lane, leg); err != nil {
+	if p.Reason != "" && whole {
+		if err := v.Permits(d.Lane, leg); err != nil && reasonOf(err) == p.Reason { // in the ledger's own words: with the plan, and what to do
 			x.Meaning = err.Error()
 		}
 	}
@@ -318,27 +317,4 @@ func explainedError(err error) *ExplainedError {
 		return &ExplainedError{Code: string(ledger.CodeInvalid), Message: fe.Reason, Field: fe.Field}
 	}
 	return &ExplainedError{Code: string(ledger.CodeInternal), Message: err.Error()}
-}
-
-// meanings say what the reasons mean.
-var meanings = map[string]string{
-	passProvider: "the policy's providers leave this one out",
-	passNarrowed: "the request itself leaves it out",
-	passPaid:     "it costs money and comes after the org's own credential: paid_fallback is off",
-	passOnly:     "the org has a credential of its own for this provider that is used instead of the platform's",
-	passMode:     "the policy's mode of credentials leaves it out",
-	passMissing:  "no such credential is attached",
-	passReplaced: "the credential that the policy names is detached, and the org has another for the provider: set the policy again",
-	passUnknown:  "the catalogue does not have the model, or it is retired",
-	passContext:  "what is sent and an answer to it do not fit into its context",
-	passOutput:   "it does not put out as much as the caller asks for",
-	passMore:     "enough other legs come before it",
-}
-
-// meaning is what a reason means; empty of the ledger's refusals.
-func meaning(reason string) string {
-	if feature, ok := strings.CutPrefix(reason, passLacks); ok {
-		return "the model does not have what the request needs: " + feature
-	}
-	return meanings[reason]
 }

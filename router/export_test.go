@@ -21,6 +21,12 @@ func (h *Health) Rests(org string, c ledger.Choice, now time.Time) time.Duration
 	return h.rests(c, standing{org: org}, now)
 }
 
+// Meaning is what the reason of a leg or an attempt means.
+func Meaning(reason string) string { return meaning(reason) }
+
+// Passing are the ledger's refusals that are of one leg.
+var Passing = passing
+
 // Remembered is how many legs are in memory.
 func (h *Health) Remembered() int {
 	h.mu.Lock()

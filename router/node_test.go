@@ -158,8 +158,14 @@ func (n *node) log() iter.Seq[*ledger.Record] {
 func (n *node) trace(request string) (out []ledger.Event) {
 	n.t.Helper()
 	for r := range n.log() {
-		if r.Request() == request {
-			out = append(out, r.Event)
+		if r.Request() != request {
+			continue
+		}
+		out = append(out, r.Event)
+		for _, a := range r.Attempted() { // whatever a test is about, no word in a trace is unknown
+			if a.Outcome == ledger.Skipped && router.Meaning(a.Reason) == "" || a.Outcome == ledger.Failed && router.Meaning(a.Class) == "" {
+				n.t.Errorf("nobody is told what is meant by %+v", a)
+			}
 		}
 	}
 	return out

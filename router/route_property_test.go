@@ -281,6 +281,9 @@ func TestRouteForbids(t *testing.T) {
 		}
 		for _, p := range d.Passed {
 			refusals[p.Reason]++
+			if router.Meaning(p.Reason) == "" {
+				t.Fatalf("nobody is told what is meant by %q", p.Reason)
+			}
 		}
 		// The same again, and by any of the policy's forms.
 		for range 3 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/fnv"
 	"net/http"
+	"slices"
 	"time"
 
 	"waybill/ledger"
@@ -171,21 +172,24 @@ func (r *run) admit(leg Leg) error {
 	return nil
 }
 
+// passing are the ledger's refusals that are of one leg: others may be admitted.
+var passing = []ledger.Code{ledger.CodeInsufficientFunds, ledger.CodeFundsHeld, ledger.CodeCapReached, ledger.CodePlanExcludesModel, ledger.CodePlanLimit,
+	ledger.CodeKeyForbidsModel, ledger.CodeUnpricedModel, ledger.CodeUnknownModel, ledger.CodeNotFound}
+
 // refused decides what a leg that the ledger would not admit means: the end, or a leg passed over.
 func (r *run) refused(leg Leg, err error) (done bool, failure *Failure) {
 	var le *ledger.Error
 	if !errors.As(err, &le) {
 		return true, r.end(FailureOf(err), "not_admitted")
 	}
-	switch le.Code {
-	case ledger.CodeInsufficientFunds, ledger.CodeFundsHeld, ledger.CodeCapReached, ledger.CodePlanExcludesModel, ledger.CodePlanLimit, ledger.CodeKeyForbidsModel, ledger.CodeUnpricedModel, ledger.CodeUnknownModel, ledger.CodeNotFound:
-		if r.refusal == nil {
-			r.refusal = err
-		}
-		r.pass(leg, string(le.Code))
-		return false, nil
+	if !slices.Contains(passing, le.Code) {
+		return true, r.end(FailureOf(err), string(le.Code))
 	}
-	return true, r.end(FailureOf(err), string(le.Code))
+	if r.refusal == nil {
+		r.refusal = err
+	}
+	r.pass(leg, string(le.Code))
+	return false, nil
 }
 
 // refusedBy is the ledger's refusal as the caller sees it: with the time to wait, where the end of a cap's window helps.
@@ -208,7 +212,7 @@ func (r *run) exhausted() *Failure {
 		return r.end(FailureOf(r.unfit), "unsupported")
 	case r.unwritten != nil:
 		return r.end(&Failure{Status: http.StatusInternalServerError, Code: string(ledger.CodeInternal),
-			Message: "the request could not be written for its model: " + r.unwritten.Error()}, "unwritten")
+			Message: "the request could not be written for its model: " + r.unwritten.Error()}, unwritten)
 	case r.refusal != nil:
 		return r.refusedBy(r.refusal)
 	}

@@ -45,8 +45,10 @@ type run struct {
 
 // Why a leg is passed over when it is its turn, beside the codes of the ledger's refusals.
 const (
-	breakerOpen = "breaker_open"          // it rests
-	unreadable  = "credential_unreadable" // the vault does not give its secret
+	breakerOpen     = "breaker_open"          // it rests
+	unreadable      = "credential_unreadable" // the vault does not give its secret
+	passUnsupported = "unsupported: "         // and a field of the request that it cannot carry
+	unwritten       = "unwritten"             // the request could not be written for it
 )
 
 // pass notes a leg for which no call was made.
@@ -56,7 +58,7 @@ func (r *run) pass(leg Leg, reason string) {
 
 // mismatch passes over a leg that cannot carry the request. N is 0 if it was not admitted.
 func (r *run) mismatch(leg Leg, n int, unfit *FieldError) {
-	r.attempts = append(r.attempts, ledger.Attempt{N: n, Choice: leg.choice(), Outcome: ledger.Skipped, Reason: "unsupported: " + cutTo(unfit.Field, 64)})
+	r.attempts = append(r.attempts, ledger.Attempt{N: n, Choice: leg.choice(), Outcome: ledger.Skipped, Reason: passUnsupported + cutTo(unfit.Field, 64)})
 	if r.unfit == nil {
 		r.unfit = unfit
 	}

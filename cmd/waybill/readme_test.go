@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"waybill/router"
 	"waybill/router/routertest"
 	"waybill/router/sandbox"
 )
@@ -208,15 +210,25 @@ func TestReadmeUpstream(t *testing.T) {
 	}
 }
 
-// The README's table of features is the one that the conformance suite holds to be so.
-func TestReadmeFeatures(t *testing.T) {
+// The README's tables of features and reasons are those that the code goes by.
+func TestReadmeTables(t *testing.T) {
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(text), "<!-- features -->\n")
-	table, _, ok := strings.Cut(rest, "\n<!-- /features -->")
-	if want := strings.TrimSpace(routertest.Markdown()); !ok || table != want {
-		t.Errorf("the README's table is not this one; put it between its marks:\n%s", want)
+	reasons := "| word | when | |\n|---|---|---|\n"
+	for _, r := range router.Reasons {
+		word := r.Word
+		if strings.HasSuffix(r.Meaning, "…") {
+			word += "…"
+		}
+		reasons += fmt.Sprintf("| `%s` | %s | %s |\n", word, r.When, r.Meaning)
+	}
+	for name, want := range map[string]string{"features": routertest.Markdown(), "reasons": reasons} {
+		_, rest, _ := strings.Cut(string(text), "<!-- "+name+" -->\n")
+		table, _, ok := strings.Cut(rest, "\n<!-- /"+name+" -->")
+		if want = strings.TrimSpace(want); !ok || table != want {
+			t.Errorf("the README's table is not this one; put it between its marks:\n%s", want)
+		}
 	}
 }
