@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -91,8 +92,11 @@ func TestFence(t *testing.T) {
 // on serves what n counts the calls to, on an address of this machine.
 func on(t *testing.T, addr string, n *atomic.Int64) (port string) {
 	l, err := net.Listen("tcp", addr)
-	if err != nil {
+	if errors.Is(err, syscall.EADDRNOTAVAIL) {
 		t.Skipf("no second loopback address on this machine: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n.Add(1)

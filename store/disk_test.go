@@ -234,7 +234,7 @@ func TestCrash(t *testing.T) {
 			}
 		}
 	}()
-	for range 5 {
+	for i := 0; i < 5; i += stride(3) {
 		var acknowledged uint64
 		s.View(func(st *ledger.State) { acknowledged, _ = st.Head() })
 		<-s.Changed(acknowledged + 200)

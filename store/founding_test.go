@@ -84,6 +84,14 @@ func reopen(t testing.TB, o Options) *Store {
 	return s
 }
 
+// stride leads through the cases of a test that tries very many: through all of them, or every nth where tests are to be short.
+func stride(n int) int {
+	if testing.Short() {
+		return n
+	}
+	return 1
+}
+
 // must executes commands that are not refused, and gives their records.
 func must(t testing.TB, s *Store, commands ...ledger.Command) (recs []ledger.Record) {
 	t.Helper()

@@ -21,6 +21,9 @@ import (
 // WAYBILL_CUTS is the number of cuts, WAYBILL_SEED where they are made.
 func TestPowerLoss(t *testing.T) {
 	cuts, seed := 200, uint64(1)
+	if testing.Short() {
+		cuts = 20
+	}
 	if s := os.Getenv("WAYBILL_CUTS"); s != "" {
 		cuts, _ = strconv.Atoi(s)
 	}

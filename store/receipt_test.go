@@ -167,7 +167,7 @@ func TestReceiptBytes(t *testing.T) {
 			}
 		}
 	}
-	for i := range file {
+	for i := 0; i < len(file); i += stride(7) {
 		b := slices.Clone(file)
 		b[i] ^= []byte{1, 0x20, 2, 0x80}[i%4]
 		try(fmt.Sprintf("byte %d, which is %q, is %q", i, file[i], b[i]), b)

@@ -77,7 +77,7 @@ func TestRestoreToEachPosition(t *testing.T) {
 	key := newKey(t)
 	openVault(t, y.dir, key).Close()
 	c := copiedTo(t, y.dir)
-	for n := uint64(1); n <= head; n++ {
+	for n := uint64(1); n <= head; n += uint64(stride(5)) {
 		o := RestoreOptions{Replicas: c, Dir: filepath.Join(t.TempDir(), fmt.Sprint(n)), Master: key, Until: Moment{Position: n}, Now: y.now, NewID: y.id}
 		done := restore(t, o)
 		if done.From != n || done.LeftOut != head-n || done.Missing != 0 || done.Epoch != 2 {

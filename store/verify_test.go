@@ -109,7 +109,9 @@ func TestVerifyNamesEveryColumn(t *testing.T) {
 			t.Fatalf("table %s: %d rows, %v", table.name, rows, err)
 		}
 		for _, c := range columnsOf(t, db, table.name) {
-			for _, row := range slices.Compact([]int{0, rows / 2, rows - 1}) {
+			some := slices.Compact([]int{0, rows / 2, rows - 1})
+			for i := 0; i < len(some); i += stride(3) {
+				row := some[i]
 				t.Run(fmt.Sprintf("%s.%s/%d", table.name, c.name, row), func(t *testing.T) {
 					dir, log, reports := mutant(t, y.dir)
 					db := log

@@ -219,7 +219,8 @@ func (c *canaries) arguments(cmd *exec.Cmd) {
 	c.t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", cmd.Process.Pid))
 	if errors.Is(err, fs.ErrNotExist) {
-		c.t.Skip("no /proc on this machine")
+		c.t.Log("there is no /proc here: the arguments of processes are not looked at")
+		return
 	}
 	if err != nil {
 		c.t.Fatal(err)

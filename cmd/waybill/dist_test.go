@@ -58,9 +58,12 @@ func TestUnit(t *testing.T) {
 	if out, err := exec.Command(tool, "verify", "--man=no", unit).CombinedOutput(); err != nil || strings.Contains(string(out), unit) {
 		t.Errorf("%v: %s", err, out)
 	}
-	out, err := exec.Command(tool, "security", "--offline=true", "--no-pager", unit).Output()
+	out, err := exec.Command(tool, "security", "--offline=true", "--no-pager", unit).CombinedOutput()
+	if err != nil && strings.Contains(string(out), "unrecognized option") { // there is such a one from version 250 on
+		t.Skipf("this systemd does not rate a unit that is not loaded: %s", out)
+	}
 	if err != nil {
-		t.Skipf("this systemd does not rate a unit that is not loaded: %v", err)
+		t.Fatalf("%v: %s", err, out)
 	}
 	rated := regexp.MustCompile(`exposure level for waybill.service: ([0-9.]+)`).FindSubmatch(out)
 	if rated == nil {
