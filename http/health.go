@@ -3,6 +3,7 @@ package http
 import (
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"reflect"
 	"time"
 
@@ -31,8 +32,8 @@ type lagHealth struct {
 }
 
 type replicaHealth struct {
-	File      string `json:"file,omitempty"`    // for the operator
-	Replica   string `json:"replica,omitempty"` // likewise
+	File      string `json:"file"`              // its name; for the operator its path
+	Replica   string `json:"replica,omitempty"` // for the operator
 	InSync    bool   `json:"in_sync"`
 	SyncedAt  Time   `json:"synced_at"`       // what was committed before is there
 	Inspected Time   `json:"inspected_at"`    // when it was looked at last, and was whole
@@ -79,7 +80,7 @@ func (s *Server) replication(c *call, h *health) {
 		h.Status = "replication stalled"
 	}
 	for _, r := range all.Replicas {
-		row := replicaHealth{InSync: r.InSync, SyncedAt: timeOf(r.SyncedAt), Inspected: timeOf(r.Inspected)}
+		row := replicaHealth{File: filepath.Base(r.Path), InSync: r.InSync, SyncedAt: timeOf(r.SyncedAt), Inspected: timeOf(r.Inspected)}
 		if c.operator {
 			row.File, row.Replica = r.Path, r.Replica
 			if r.Err != nil {

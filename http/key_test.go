@@ -72,6 +72,16 @@ func TestKeysOfAnOrg(t *testing.T) {
 	}
 	op.call("POST", "/api/v1/orgs/acme/keys", `{"name":"x","scopes":["root"]}`).want(400)
 	op.call("POST", "/api/v1/orgs/acme/keys", `{"name":"x","expires_at":"2001-01-01T00:00:00Z"}`).want(400)
+	for _, c := range [][2]string{{`[]`, "body: must be an object, and is a list"}, {`{"name":5}`, "name: must be a string, and is a number"}, {`{"models":"all"}`, "models: must be a list, and is a string"},
+		{`{"name":"x","requests_per_minute":5.5}`, "requests_per_minute: must be a whole number, and is 5.5"}, {`{"name":"x","caps":[{"units":"usd"}]}`, "units: is not a field of this request"}} {
+		if p := op.call("POST", "/api/v1/orgs/acme/keys", c[0]).want(400); p.text("detail") != c[1] {
+			t.Errorf("%s: %s", c[0], p.body)
+		}
+	}
+	one := "/api/v1/orgs/acme/keys/" + first.text("id")
+	if p := op.call("PATCH", one, `{"caps":[{"unit":"usd","amount":"5","window":"day","per":"key"}]}`).want(400); p.text("detail") != "per: is not a field of this request" {
+		t.Errorf("%s", p.body)
+	}
 	if p := op.call("POST", "/api/v1/orgs/acme/keys", `{"name":"x","expires_at":"soon"}`).want(400); p.text("field") != "expires_at" {
 		t.Errorf("%s", p.body)
 	}

@@ -2,6 +2,7 @@ package http
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding"
@@ -266,8 +267,12 @@ func readJSON(body []byte, in any) error {
 		}
 		return nil
 	}
-	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && t.Field != "" {
-		return invalid(t.Field, "must be "+kindName(t.Type)+", and is a "+t.Value)
+	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		is, named := jsonNames[t.Value]
+		if !named { // "number 5.5"
+			_, is, _ = strings.Cut(t.Value, " ")
+		}
+		return invalid(cmp.Or(t.Field, "body"), "must be "+kindName(t.Type)+", and is "+is)
 	}
 	if f, ok := errors.AsType[*fieldFault](err); ok {
 		return invalid(faulty(body, reflect.TypeOf(in).Elem()), f.Error())
@@ -292,6 +297,9 @@ func faulty(body []byte, shape reflect.Type) string {
 	}
 	return "body"
 }
+
+// jsonNames are what encoding/json calls the kinds of values.
+var jsonNames = map[string]string{"string": "a string", "number": "a number", "bool": "true or false", "array": "a list", "object": "an object"}
 
 func kindName(t reflect.Type) string {
 	if reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {

@@ -1,6 +1,7 @@
 package http
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"time"
@@ -102,7 +103,9 @@ type given[T any] struct {
 // UnmarshalJSON notes that the field is there.
 func (g *given[T]) UnmarshalJSON(b []byte) error {
 	g.set = true
-	return json.Unmarshal(b, &g.value)
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields() // as readJSON does around it
+	return d.Decode(&g.value)
 }
 
 // or is the value, or the one that is there already.
