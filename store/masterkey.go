@@ -75,7 +75,7 @@ func ReadMasterKey(path string) (MasterKey, error) {
 func readMasterKey(path string) (MasterKey, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return MasterKey{}, fmt.Errorf("there is no master key at %s: waybill init makes one for a new node; without its own, a vault cannot be opened", path)
+		return MasterKey{}, fmt.Errorf("there is no master key at %s: waybill init makes one for a new node; that of this vault, without which nothing opens it, is named by WAYBILL_MASTER_KEY_FILE if it is elsewhere", path)
 	}
 	if err != nil {
 		return MasterKey{}, fmt.Errorf("reading the master key: %w", err)

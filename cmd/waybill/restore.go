@@ -61,7 +61,7 @@ var restoreCommand = command{
 			if *asJSON {
 				return writeJSON(w.stdout, restoredJSON(done))
 			}
-			return restoredTable(w, done)
+			return restoredTable(w, done, *key)
 		}
 	},
 }
@@ -135,21 +135,22 @@ type restoredView struct {
 
 func restoredJSON(done store.Restored) restoredView { return restoredView{done, done.At.String()} }
 
-func restoredTable(w *work, r store.Restored) error {
+// restoredTable tells people what was restored. The key is the file that was named for this command alone: serve has to be told of it too.
+func restoredTable(w *work, r store.Restored, key string) error {
 	if r.Resumed {
 		w.printf("an earlier restore into this folder was made and had not come to its place: it has now\n\n")
 	}
 	t := newTable("", "")
 	t.row("restored", r.Dir)
-	t.row("log", fmt.Sprintf("%s events, the last of %s UTC, verified", grouped(int64(r.From)), second(r.At.String())))
+	t.row("log", fmt.Sprintf("%s, the last of %s UTC, verified", counted(int64(r.From), "event"), second(r.At.String())))
 	t.row("head", r.Head)
 	if r.Signed > 0 {
-		t.row("signed", fmt.Sprintf("%s checkpoints, which the log extends; the last is of position %d", grouped(int64(r.Held)), r.Signed))
+		t.row("signed", fmt.Sprintf("%s, extended by the log; the last is of position %d", counted(int64(r.Held), "checkpoint"), r.Signed))
 	}
 	t.row("epoch", fmt.Sprintf("%d begins with event %d", r.Epoch, r.From+1))
 	t.row("missing", missingText(r))
 	if r.LeftOut > 0 {
-		t.row("left out", fmt.Sprintf("%s later events that the replica has", grouped(int64(r.LeftOut))))
+		t.row("left out", fmt.Sprintf("%s that the replica has", counted(int64(r.LeftOut), "later event")))
 	}
 	t.row("secrets", fmt.Sprintf("%d of attached credentials, %d of detached ones destroyed, %d that the log does not know kept", r.Secrets, r.Detached, r.Unknown))
 	for _, c := range r.Lacking {
@@ -158,7 +159,12 @@ func restoredTable(w *work, r store.Restored) error {
 	if err := t.write(w.stdout); err != nil {
 		return err
 	}
-	w.printf("\nNext: waybill serve --data %s\n", r.Dir)
+	if key != "" && key != keyFileOf(r.Dir) {
+		key = "WAYBILL_MASTER_KEY_FILE=" + key + " "
+	} else {
+		key = ""
+	}
+	w.printf("\nNext: %swaybill serve --data %s\n", key, r.Dir)
 	return nil
 }
 
