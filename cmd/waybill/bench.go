@@ -35,9 +35,10 @@ it kept more than in the second: a tenth or 8 MB of resident memory, a tenth or 
 		"waybill bench --replication --rounds 3",
 		"waybill bench --crash --kills 50", "waybill bench --crash --kills 10 --replica --durability money --seed 7 --json",
 		"waybill bench --soak 30m"},
+	alone: true,
 	setup: func(f *flags) action {
 		rounds := f.Int("rounds", 5, "`N` interleaved rounds")
-		each := f.Duration("each", 5*time.Second, "how long one measurement takes")
+		each := f.Duration("each", 5*time.Second, "how `LONG` one measurement takes")
 		events := f.Int("events", 100_000, "`N` events in the log whose start is timed")
 		start := f.Bool("start", false, "time the start alone")
 		replication := f.Bool("replication", false, "measure what replication costs alone: without, with a replica in a folder, and with answers that wait for it")
@@ -47,8 +48,8 @@ it kept more than in the second: a tenth or 8 MB of resident memory, a tenth or 
 		seed := f.Uint64("seed", 0, "`N` from which moments and calls are drawn (default: another each time)")
 		replica := f.Bool("replica", false, "with --crash: lose the folder in the end, and restore it from a replica")
 		durability := f.String("durability", "", "with --replica: the `MODE` in which the node serves, local, money or replicated (default local)")
-		soak := f.Duration("soak", 0, "let a node run for so long under a load in which all goes wrong, and see what it keeps")
-		every := f.Duration("every", time.Minute, "with --soak: from one sample to the next")
+		soak := f.Duration("soak", 0, "let a node run for so `LONG` under a load in which all goes wrong, and see what it keeps")
+		every := f.Duration("every", time.Minute, "with --soak: how `LONG` from one sample to the next; a sixth of it all at the most")
 		asJSON := f.Bool("json", false, "with --crash or --soak: print JSON")
 		return func(ctx context.Context, w *work, _ []string) error {
 			if role := w.env[bench.RoleVariable]; role != "" {
@@ -71,6 +72,9 @@ it kept more than in the second: a tenth or 8 MB of resident memory, a tenth or 
 				return crashes(ctx, w, campaign.CrashOptions{Binary: binary, Kills: *kills, Seed: *seed, Replica: *replica, Durability: *durability, Log: w.stderr}, *asJSON)
 			}
 			if *soak > 0 {
+				if *soak < 6**every {
+					return misused("--soak %s with a sample each %s: a verdict takes six of them: say --every %s or less", *soak, *every, *soak/6)
+				}
 				return soaks(ctx, w, campaign.SoakOptions{Binary: binary, During: *soak, Every: *every, Seed: *seed, Log: w.stderr}, *asJSON)
 			}
 			return bench.Run(ctx, bench.Options{Binary: binary, Rounds: *rounds, Each: *each, Events: *events, StartOnly: *start, TranslationOnly: *translation, ReplicationOnly: *replication, Out: w.stdout, Log: w.stderr})

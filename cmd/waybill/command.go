@@ -19,6 +19,7 @@ type command struct {
 	more     string   // what --help says beyond it
 	example  []string // lines to type
 	settings []string // of the configuration, taken as flags beside --data and --config
+	alone    bool     // it looks at no data folder, no file of configuration and no environment: only at its flags
 	// setup declares the command's own flags and gives what runs once they are read.
 	setup func(f *flags) action
 }
@@ -50,11 +51,13 @@ func (c command) flags() (*flags, action) {
 	f := &flags{FlagSet: flag.NewFlagSet(c.name, flag.ContinueOnError), settings: map[string]*string{}}
 	f.SetOutput(io.Discard) // run prints errors and help itself, in one way
 	for _, s := range settings() {
-		if s.flag != "" && (s.flag == "data" || slices.Contains(c.settings, s.flag)) {
+		if s.flag != "" && (s.flag == "data" && !c.alone || slices.Contains(c.settings, s.flag)) {
 			f.settings[s.flag] = f.String(s.flag, "", s.about)
 		}
 	}
-	f.settings["config"] = f.String("config", "", "configuration `FILE` (default ./waybill.yml, if there is one)")
+	if !c.alone {
+		f.settings["config"] = f.String("config", "", "configuration `FILE` (default ./waybill.yml, if there is one)")
+	}
 	return f, c.setup(f)
 }
 
@@ -74,11 +77,19 @@ func (c command) run(ctx context.Context, w *work, line []string) error {
 			given[g.Name] = *v
 		}
 	})
-	if w.conf, err = configure(given, w.env); err != nil {
+	read := configure
+	if c.alone {
+		read = flagsAlone
+	}
+	if w.conf, err = read(given, w.env); err != nil {
 		return err
 	}
 	return do(ctx, w, args)
 }
+
+// flagWords has what package flag says name flags as they are typed here.
+var flagWords = strings.NewReplacer("flag provided but not defined: -", "there is no flag --", "flag needs an argument: -", "there must be a value behind --",
+	" for flag -", " for --", " for -", " for --")
 
 // read takes flags wherever they stand: before, between or after the arguments. What follows "--" is an argument.
 func (f *flags) read(line []string) (args []string, err error) {
@@ -87,7 +98,7 @@ func (f *flags) read(line []string) (args []string, err error) {
 		if err := f.Parse(line); errors.Is(err, flag.ErrHelp) {
 			return nil, err
 		} else if err != nil {
-			return nil, misused("%s", strings.ReplaceAll(err.Error(), "flag provided but not defined: -", "there is no flag --"))
+			return nil, misused("%s", flagWords.Replace(err.Error()))
 		}
 		line = f.Args()
 		if n := len(rest) - len(line); n > 0 && rest[n-1] == "--" {
@@ -142,7 +153,7 @@ func (c command) help(out io.Writer) {
 		if value != "" {
 			value = " " + value
 		}
-		if g.DefValue != "" && g.DefValue != "false" && g.DefValue != "0" {
+		if !slices.Contains([]string{"", "false", "0", "0s"}, g.DefValue) {
 			about += " (default " + g.DefValue + ")"
 		}
 		fmt.Fprintf(t, "  --%s%s\t%s\n", g.Name, value, about)

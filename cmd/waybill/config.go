@@ -289,6 +289,19 @@ func configure(given map[string]string, env environment) (config, error) {
 	return c, nil
 }
 
+// flagsAlone is the defaults and what flags say.
+func flagsAlone(given map[string]string, _ environment) (config, error) {
+	c := defaults()
+	for _, s := range settings() {
+		if v, ok := given[s.flag]; ok && s.flag != "" {
+			if err := s.set(&c, v); err != nil {
+				return c, misused("--%s: %v", s.flag, err)
+			}
+		}
+	}
+	return c, nil
+}
+
 // keyFileOf is where the master key of a data folder stands unless it is said otherwise: beside the folder, not in it.
 func keyFileOf(data string) string {
 	data = filepath.Clean(data)

@@ -27,6 +27,7 @@ var demoCommand = command{
 		"refusals, an own key, a fallback, and the proof. Every figure in it is read from the log.",
 	example:  []string{"waybill demo", "waybill demo --once"},
 	settings: []string{"listen"},
+	alone:    true,
 	setup: func(f *flags) action {
 		once := f.Bool("once", false, "tell the story and exit; status 1 if a step is not as told")
 		asJSON := f.Bool("json", false, "print the address and the keys as one line of JSON, then serve")

@@ -56,6 +56,9 @@ func commands() []command {
 // run is the whole program, for main and for tests: it ends with an exit status.
 func run(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	all := commands()
+	if len(args) == 1 && args[0] == "--version" { // as other programs have it
+		args = []string{"version"}
+	}
 	if len(args) == 0 || isHelp(args[0]) {
 		return help(all, args, stdout, stderr)
 	}

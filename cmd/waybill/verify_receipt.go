@@ -21,6 +21,7 @@ var verifyReceipt = command{
 		"the node's operator has published it. Without it the receipt is checked by the key that it brings along, which shows that it\n" +
 		"is whole, and not whose it is. Exit status 1 means that the receipt proves nothing; the reason is printed.",
 	example: []string{"waybill verify-receipt receipt.json --key waybill.vkey", "waybill verify-receipt receipt.json"},
+	alone:   true,
 	setup: func(f *flags) action {
 		key := f.String("key", "", "the public `KEY` that the receipt must be signed by, or a file that holds it")
 		asJSON := f.Bool("json", false, "print JSON")

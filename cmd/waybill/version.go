@@ -10,6 +10,7 @@ var versionCommand = command{
 	name:    "version",
 	about:   "say which version this is",
 	example: []string{"waybill version"},
+	alone:   true,
 	setup: func(*flags) action {
 		return func(_ context.Context, w *work, _ []string) error {
 			w.printf("waybill %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)

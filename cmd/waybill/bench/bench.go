@@ -225,11 +225,15 @@ func (b *bench) added(w, figure string) float64 {
 	return median(d)
 }
 
+// labelWidth is that of the longest label: all else is aligned at the right.
+const labelWidth = 34
+
 func (b *bench) print() {
 	t := tabwriter.NewWriter(b.Out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "figure\tdirect\tbare floor\tagain (A/A)\tjournalled\twaybill\tratio\ttarget\t")
+	fmt.Fprintf(t, "%-*s", labelWidth, "figure")
+	fmt.Fprintln(t, "\tdirect\tbare floor\tagain (A/A)\tjournalled\twaybill\tratio\ttarget\t")
 	row := func(name, unit string, value func(string) float64, ratio float64, target string) {
-		fmt.Fprintf(t, "%s, %s\t", name, unit)
+		fmt.Fprintf(t, "%-*s\t", labelWidth, name+", "+unit)
 		for _, w := range []string{"direct", "bare floor", "bare floor again", "journalled floor", "waybill"} {
 			if v := value(w); math.IsNaN(v) {
 				fmt.Fprint(t, "-\t")

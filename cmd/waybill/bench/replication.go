@@ -130,7 +130,7 @@ func (w way) purchase(ctx context.Context, reference string) (time.Duration, err
 
 func (b *bench) printReplication() {
 	t := tabwriter.NewWriter(b.Out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(t, "figure\t")
+	fmt.Fprintf(t, "%-*s\t", labelWidth, "figure")
 	for _, r := range replicating {
 		fmt.Fprintf(t, "%s\t", r.name)
 	}
@@ -139,7 +139,7 @@ func (b *bench) printReplication() {
 		{"p50", "call at 100/s, p50, ms"}, {"p99", "call at 100/s, p99, ms"}, {"maximum", fmt.Sprintf("maximum at %d connections, calls/s", connections)},
 		{"cpu", "CPU of 1,000 calls, ms"}, {"purchase", "purchase, p50, ms"}, {"purchase p99", "purchase, p99, ms"},
 	} {
-		fmt.Fprintf(t, "%s\t", f.name)
+		fmt.Fprintf(t, "%-*s\t", labelWidth, f.name)
 		for _, r := range replicating {
 			fmt.Fprintf(t, "%.2f\t", b.of(r.name, f.key))
 		}
