@@ -123,10 +123,8 @@ func (n *node) checkLag() wbhttp.Check {
 	}
 	p := n.replication.Progress()
 	looked := "never"
-	for i, s := range n.replication.Status() {
-		if i == 0 || s.Inspected.IsZero() {
-			looked = aged(n.world.now(), s.Inspected)
-		}
+	if all := n.replication.Status(); len(all) > 0 {
+		looked = aged(n.world.now(), slices.MinFunc(all, func(a, b store.ReplicaStatus) int { return a.Inspected.Compare(b.Inspected) }).Inspected)
 	}
 	detail := fmt.Sprintf("at position %d, events behind: %s, by %s s at most; looked at and whole: %s", p.Position, grouped(int64(p.Behind())), grouped(int64(p.Lag.Seconds())), looked)
 	switch {

@@ -16,7 +16,9 @@ var checkpointCommand = command{
 		return withAPI(func(ctx context.Context, w *work, a *api, _ []string) error {
 			if *key {
 				k, err := publicKey(ctx, w.conf.data)
-				w.printf("%s\n", k)
+				if err == nil {
+					w.printf("%s\n", k)
+				}
 				return err
 			}
 			answer, err := a.call(ctx, "GET", "/checkpoint", nil)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -56,6 +57,10 @@ func TestUsageErrors(t *testing.T) {
 		"org open":                "NAME is missing",
 		"org open a b":            "one argument too many",
 		"org open a --colour red": "there is no flag --colour",
+		"org open a --plan":       "there must be a value behind --plan",
+		"org open a --json=5":     `invalid boolean value "5" for --json`,
+		"key issue a --cap usd=5": `invalid value "usd=5" for --cap: a cap is`,
+		"bench --soak 2m":         "--every 20s",
 		"serve --listen nowhere":  "--listen",
 		"help frobnicate":         "there is no command",
 	} {
@@ -112,7 +117,7 @@ func TestTables(t *testing.T) {
 	if err := tab.write(&out); err != nil {
 		t.Fatal(err)
 	}
-	want := "name    tokens  note\né�[31m       9  x\nlonger   1,000  \n"
+	want := "name    tokens  note\né�[31m       9  x\nlonger   1,000\n"
 	if out.String() != want {
 		t.Errorf("got\n%q, want\n%q", out.String(), want)
 	}
@@ -123,6 +128,31 @@ func TestGrouped(t *testing.T) {
 		if got := grouped(n); got != want {
 			t.Errorf("%d: %s, want %s", n, got, want)
 		}
+	}
+}
+
+func TestCounted(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 data keys", 1: "1 data key", 2000: "2,000 data keys"} {
+		if got := counted(n, "data key"); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+}
+
+// Who is to type a secret is told so; a program that sends one is not.
+func TestSecretIsAskedFor(t *testing.T) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	var said strings.Builder
+	if _, err := (&work{stdin: null, stderr: &said}).secret(); err == nil || !strings.Contains(said.String(), "paste it") {
+		t.Errorf("at a terminal: %v, %q", err, said.String())
+	}
+	said.Reset()
+	if s, err := (&work{stdin: strings.NewReader("sk-1\n"), stderr: &said}).secret(); err != nil || s.Reveal() != "sk-1" || said.String() != "" {
+		t.Errorf("from a program: %v, %q", err, said.String())
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 
@@ -159,6 +160,11 @@ func wallet(org string) string {
 
 // secret reads a secret from the standard input: it must not be an argument, which every process on the machine can read.
 func (w *work) secret() (secret.Text, error) {
+	if f, ok := w.stdin.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+			fmt.Fprintln(w.stderr, "the secret is read from here: paste it, then Enter and Ctrl-D")
+		}
+	}
 	b, err := io.ReadAll(io.LimitReader(w.stdin, 8192))
 	if err != nil {
 		return secret.Text{}, fmt.Errorf("reading the secret: %w", err)

@@ -70,7 +70,7 @@ func drillTable(w *work, d drillView) error {
 	} else {
 		w.printf("failed: %s\n", d.Failure)
 	}
-	w.printf("behind: %s events of this node were not in the replica\ntook %.1f s\n", grouped(int64(d.Behind)), d.Duration.Seconds())
+	w.printf("behind: %s of this node not in the replica\ntook %.1f s\n", counted(int64(d.Behind), "event"), d.Duration.Seconds())
 	return nil
 }
 

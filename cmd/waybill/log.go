@@ -109,7 +109,7 @@ func printEvent(w *work, line json.RawMessage, names map[string]string, asJSON b
 	if err := json.Unmarshal(line, &e); err != nil {
 		return fmt.Errorf("the node's answer is not understood: %w", err)
 	}
-	w.printf("%7d  %s  %-12s  %-19s  %s\n", e.Position, second(e.At), printable(cmp.Or(names[e.Stream], e.Stream)), e.Type, printable(string(e.Data)))
+	w.printf("%7d  %s  %-12s  %-20s  %s\n", e.Position, second(e.At), printable(cmp.Or(names[e.Stream], e.Stream)), e.Type, printable(string(e.Data)))
 	return nil
 }
 

@@ -129,7 +129,7 @@ var orgErase = command{
 				return err
 			}
 			return show(w, answer, *asJSON, func(e erasedView) error {
-				w.printf("erased %s at %s UTC: %d secrets are destroyed, and its names and notes with them; its events and balances stay\n", e.ID, second(e.ErasedAt), e.Secrets)
+				w.printf("erased %s at %s UTC: %s destroyed, and its names and notes with them; its events and balances stay\n", e.ID, second(e.ErasedAt), counted(e.Secrets, "secret"))
 				if e.VaultForgets != "" {
 					w.printf("the vault's replica forgets the sealed secrets and their keys by %s UTC, the log's replica the names and notes by %s UTC\n",
 						second(e.VaultForgets), second(e.LogForgets))

@@ -147,7 +147,7 @@ func simulatedTables(w *work, org string, v simulatedView) error {
 	if v.Recorded {
 		under = "under the policies of the time"
 	}
-	w.printf("%s requests of %s since position %s, decided again %s\n\n", grouped(v.Requests), org, grouped(v.Since), under)
+	w.printf("%s of %s since position %s, decided again %s\n\n", counted(v.Requests, "request"), org, grouped(v.Since), under)
 	t := newTable("", ">requests")
 	t.row("decided as they were", grouped(v.Same))
 	t.row("decided otherwise", grouped(v.Different))

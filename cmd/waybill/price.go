@@ -65,8 +65,8 @@ var pricePublish = command{
         - {above: 0, input: 0.25, cache_read: 0.025, cache_write: 0.3125, cache_write_long: 0.5, output: 1.25}
       service_tiers: {flex: 5000}       # of the rates, in hundredths of a percent; may be left out
 
-All rows are published, or none if one is refused. A row takes the place of those of its model that started earlier, from its first instant to its last. Rows are never edited:
-what was billed stays as it was.`,
+All rows are published, or none if one is refused. A row takes the place of those of its model that started earlier, from its first
+instant to its last. Rows are never edited: what was billed stays as it was.`,
 	example: []string{"waybill price publish december.yml", "waybill price publish - < december.json"},
 	setup: func(f *flags) action {
 		asJSON := f.asJSON()

@@ -72,7 +72,7 @@ func serve(ctx context.Context, w *work, o nodeOptions, ready func(n *node, url 
 	head, _ := n.head()
 	o.log.Info("serving", slog.String("address", url), slog.String("data", w.conf.data), slog.Uint64("position", head), slog.String("version", version()))
 	if ready == nil {
-		w.printf("waybill listens on %s (data in %s, %s events)\n", url, w.conf.data, grouped(int64(head)))
+		w.printf("waybill listens on %s (data in %s, %s)\n", url, w.conf.data, counted(int64(head), "event"))
 	} else if err := ready(n, url); err != nil {
 		return errors.Join(err, n.server.Close(), <-served)
 	}

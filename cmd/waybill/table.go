@@ -2,11 +2,9 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"unicode"
 	"unicode/utf8"
 )
@@ -27,31 +25,34 @@ func (t *table) row(cells ...string) {
 }
 
 func (t *table) write(out io.Writer) error {
+	rows := t.rows
+	if strings.Join(t.head, "") != "" {
+		rows = append([][]string{t.head}, t.rows...)
+	}
 	widths := make([]int, len(t.head))
-	for _, r := range append([][]string{t.head}, t.rows...) {
+	for _, r := range rows {
 		for i, c := range r {
 			widths[i] = max(widths[i], utf8.RuneCountInString(strings.TrimPrefix(c, ">")))
 		}
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	rows := append([][]string{t.head}, t.rows...)
-	if strings.Join(t.head, "") == "" {
-		rows = t.rows
-	}
+	var text strings.Builder
 	for _, r := range rows {
+		var line strings.Builder
 		for i, c := range r {
-			if strings.HasPrefix(t.head[i], ">") {
+			number := strings.HasPrefix(t.head[i], ">")
+			if number {
 				c = strings.TrimPrefix(c, ">")
-				c = strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)) + c
 			}
-			if i < len(r)-1 {
-				c += "\t"
+			room := strings.Repeat(" ", max(0, widths[i]-utf8.RuneCountInString(c)))
+			if number {
+				c, room = room+c, ""
 			}
-			fmt.Fprint(w, c)
+			line.WriteString(c + room + "  ")
 		}
-		fmt.Fprintln(w)
+		text.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
-	return w.Flush()
+	_, err := io.WriteString(out, text.String())
+	return err
 }
 
 // printable keeps what a name may hold from steering the terminal.
@@ -75,6 +76,14 @@ func grouped(n int64) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return sign + s
+}
+
+// counted is a number of things: 1 event, 2,000 events.
+func counted(n int64, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return grouped(n) + " " + thing
 }
 
 // writeJSON prints a value as indented JSON.

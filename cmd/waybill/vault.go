@@ -91,8 +91,8 @@ func showVault(w *work, v vaultView, dry bool) error {
 		w.printf("Nothing was changed.\n")
 		return nil
 	}
-	w.printf("%s data keys are wrapped anew, %s secrets are sealed anew. The vault opens with %s alone: keep a copy of it elsewhere.\n",
-		grouped(int64(v.Rewrapped)), grouped(int64(v.Reencrypted)), v.File)
+	w.printf("%s wrapped anew, %s sealed anew. The vault opens with %s alone: keep a copy of it elsewhere.\n",
+		counted(int64(v.Rewrapped), "data key"), counted(int64(v.Reencrypted), "secret"), v.File)
 	if former == nil {
 		return nil
 	}

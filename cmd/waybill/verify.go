@@ -136,12 +136,12 @@ func report(w *work, res store.VerifyResult, head *store.SavedHead, asJSON bool)
 		}
 		return nil
 	}
-	w.printf("ok: %s events, their hashes, and every balance and row that follows from them\n", grouped(int64(res.Head.Position)))
+	w.printf("ok: %s, their hashes, and every balance and row that follows from them\n", counted(int64(res.Head.Position), "event"))
 	if head != nil {
 		w.printf("ok: the log continues the saved head at position %d\n", head.Position)
 	}
 	if c := res.Checkpoint; c != nil {
-		w.printf("ok: the log extends each of %s signed checkpoints; the last is of position %d, in epoch %d\n", grouped(int64(res.Checkpoints)), c.Position, c.Epoch)
+		w.printf("ok: the log extends all that was signed of it, %s; the last is of position %d, in epoch %d\n", counted(int64(res.Checkpoints), "checkpoint"), c.Position, c.Epoch)
 	}
 	w.printf("head %s\n", res.Head)
 	return nil

@@ -37,7 +37,7 @@ func (r CrashReport) Print(out io.Writer) error {
 // Failed says what was not as it must be; nil: nothing.
 func (r CrashReport) Failed() error {
 	if n := len(r.Differences); n > 0 {
-		return fmt.Errorf("%d differences", n)
+		return fmt.Errorf("differences: %d", n)
 	}
 	return nil
 }
@@ -79,7 +79,7 @@ func (r SoakReport) Failed() error {
 		}
 	}
 	if n := len(r.Differences); n > 0 {
-		errs = append(errs, fmt.Errorf("%d differences", n))
+		errs = append(errs, fmt.Errorf("differences: %d", n))
 	}
 	return errors.Join(errs...)
 }
