@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"time"
 
@@ -162,6 +164,9 @@ func (d *replicated) sync(ctx context.Context, now time.Time) error {
 		}
 		d.moved = now
 	}
+	if d.gone() {
+		d.inspected = time.Time{}
+	}
 	if err := d.resume(ctx); err != nil {
 		return err
 	}
@@ -194,6 +199,15 @@ func (d *replicated) sync(ctx context.Context, now time.Time) error {
 	}
 	d.held, d.inspected = uint64(held.top), now
 	return nil
+}
+
+// gone tells whether the replica's folder is not there: Litestream would make it and put into it the next transaction alone.
+func (d *replicated) gone() bool {
+	if d.Bucket != nil {
+		return false
+	}
+	_, err := os.Stat(d.Replica)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // standIn takes what is written into the database meanwhile, where the replica is not this folder's any more.
