@@ -49,7 +49,7 @@ it kept more than in the second: a tenth or 8 MB of resident memory, a tenth or 
 		replica := f.Bool("replica", false, "with --crash: lose the folder in the end, and restore it from a replica")
 		durability := f.String("durability", "", "with --replica: the `MODE` in which the node serves, local, money or replicated (default local)")
 		soak := f.Duration("soak", 0, "let a node run for so `LONG` under a load in which all goes wrong, and see what it keeps")
-		every := f.Duration("every", time.Minute, "with --soak: how `LONG` from one sample to the next; a sixth of it all at the most")
+		every := f.Duration("every", time.Minute, "with --soak: how `LONG` from one sample to the next; a third of it all at the most")
 		asJSON := f.Bool("json", false, "with --crash or --soak: print JSON")
 		return func(ctx context.Context, w *work, _ []string) error {
 			if role := w.env[bench.RoleVariable]; role != "" {
@@ -72,8 +72,8 @@ it kept more than in the second: a tenth or 8 MB of resident memory, a tenth or 
 				return crashes(ctx, w, campaign.CrashOptions{Binary: binary, Kills: *kills, Seed: *seed, Replica: *replica, Durability: *durability, Log: w.stderr}, *asJSON)
 			}
 			if *soak > 0 {
-				if *soak < 6**every {
-					return misused("--soak %s with a sample each %s: a verdict takes six of them: say --every %s or less", *soak, *every, *soak/6)
+				if *soak < 3**every {
+					return misused("--soak %s with a sample each %s: a verdict takes three of them at the least: say --every %s", *soak, *every, (*soak / 6).Round(time.Second))
 				}
 				return soaks(ctx, w, campaign.SoakOptions{Binary: binary, During: *soak, Every: *every, Seed: *seed, Log: w.stderr}, *asJSON)
 			}
