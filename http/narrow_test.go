@@ -41,6 +41,13 @@ func TestNarrowedRequests(t *testing.T) {
 	if a := n.as(secret).with("Waybill-Credentials", "byok-only").chat(luna, "hi", "").want(400); a.text("error.param") != "waybill.credentials" {
 		t.Errorf("%s", a.body)
 	}
+	for name, field := range map[string]string{"Waybill-Modles": "Waybill-Modles", "waybill-request": "Waybill-Request"} {
+		for _, a := range []answer{n.as(secret).with(name, "claude-*").chat(luna, "hi", "").want(400), n.as(secret).with(name, "claude-*").call("GET", "/v1/models", "").want(400)} {
+			if m := a.text("error.message"); a.text("error.code") != "invalid" || !strings.Contains(m, field+": is not known") || !strings.Contains(m, "Waybill-Models, Waybill-Credentials, Waybill-Goal, Waybill-Max-Attempts, Waybill-Metadata") {
+				t.Errorf("%s: %s", name, a.body)
+			}
+		}
+	}
 	n.as(secret).with("Waybill-Models", "claude-*").chat("auto", "hi", "").want(200)
 	if a := n.as(secret).with("Waybill-Models", "claude-*").chat("auto", "hi", "").want(200); !strings.HasPrefix(a.header.Get("Waybill-Model"), "anthropic/") {
 		t.Errorf("answered by %s", a.header.Get("Waybill-Model"))

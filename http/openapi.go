@@ -72,6 +72,12 @@ func (d *description) operation(r route) object {
 		parameters = append(parameters, object{"name": "Idempotency-Key", "in": "header", "schema": object{"type": "string", "maxLength": 255},
 			"description": "the same key and body again is answered as the first time, another body with 409"})
 	}
+	if r.who == inference && r.method == http.MethodPost {
+		for _, name := range router.NarrowHeaders {
+			parameters = append(parameters, object{"name": name, "in": "header", "schema": object{"type": "string"},
+				"description": "narrows the org's policy for this call, as the member waybill of the body does; another Waybill- header is refused"})
+		}
+	}
 	if parameters != nil {
 		op["parameters"] = parameters
 	}

@@ -3,10 +3,12 @@ package http_test
 import (
 	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	wbhttp "waybill/http"
+	"waybill/router"
 )
 
 // The description has every route and nothing else, refers to nothing that is not there, and its shapes are those that
@@ -15,7 +17,10 @@ func TestOpenAPI(t *testing.T) {
 	n := newNode(t, nil)
 	a := n.as("").call("GET", "/api/v1/openapi.json", "").want(200)
 	var doc struct {
-		Paths      map[string]map[string]struct{ Summary string }
+		Paths map[string]map[string]struct {
+			Summary    string
+			Parameters []struct{ Name, In string }
+		}
 		Components struct {
 			Schemas map[string]struct {
 				Properties map[string]any
@@ -38,6 +43,13 @@ func TestOpenAPI(t *testing.T) {
 				t.Errorf("%s %s is described, and not served", method, path)
 			}
 		}
+	}
+	var headers []string
+	for _, p := range doc.Paths["/v1/messages"]["post"].Parameters {
+		headers = append(headers, p.Name)
+	}
+	if want := append([]string{"Idempotency-Key"}, router.NarrowHeaders...); !slices.Equal(headers, want) {
+		t.Errorf("a call's headers are %v, not %v", headers, want)
 	}
 	for _, r := range wbhttp.Table() {
 		if path := r.Method + " " + regexp.MustCompile(`:[^}]*}`).ReplaceAllString(r.Path, "}"); !described[path] {

@@ -25,6 +25,9 @@ const (
 	HeaderMetadata    = "Waybill-Metadata"     // a JSON object of strings, or name=value by commas
 )
 
+// NarrowHeaders are all of these.
+var NarrowHeaders = []string{HeaderModels, HeaderCredentials, HeaderGoal, HeaderMaxAttempts, HeaderMetadata}
+
 // Bounds of what a request says of itself: it is matched, and kept.
 const (
 	maxNarrowModels  = 16
@@ -163,6 +166,9 @@ func stringList(at string, v gjson.Result) (list []string, fault *FieldError) {
 }
 
 func (n *narrowing) headers(h http.Header) *FieldError {
+	if name := strangeHeader(h); name != "" {
+		return &FieldError{clipped(name), "is not known, and may be meant to narrow the request: here may be " + strings.Join(NarrowHeaders, ", ")}
+	}
 	one := func(name string, set func(at, v string) *FieldError) *FieldError {
 		switch v := h[name]; len(v) {
 		case 0:
@@ -203,6 +209,18 @@ func (n *narrowing) headers(h http.Header) *FieldError {
 		}
 	}
 	return nil
+}
+
+// strangeHeader is a header that is taken for waybill's by its name and is not known, empty if there is none. Left out in silence, a
+// misspelt one would have the request go where its caller has forbidden it to.
+func strangeHeader(h http.Header) (strange string) {
+	for name := range h {
+		own := strings.TrimPrefix(name, "X-")
+		if (strings.HasPrefix(own, "Waybill-") || strings.HasPrefix(own, "Waybill_")) && !slices.Contains(NarrowHeaders, name) && (strange == "" || name < strange) {
+			strange = name
+		}
+	}
+	return strange
 }
 
 // splitList is the elements of a header's list, be it on one line or on several.
