@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 )
 
 // Listen binds a TCP address; Serve serves it. Whether the address is free shows here.
@@ -30,6 +31,9 @@ func (s *Server) ListenUnix(path string) error {
 	defer os.RemoveAll(dir)
 	private := filepath.Join(dir, "s")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: private, Net: "unix"})
+	if errors.Is(err, syscall.EINVAL) { // a socket's path has some hundred bytes at the most
+		err = fmt.Errorf("%s is too long a path for a Unix socket: choose a data folder with a shorter one, or name it relative to the working directory: %w", path, err)
+	}
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}

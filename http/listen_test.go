@@ -197,3 +197,16 @@ func TestMaxConns(t *testing.T) {
 	n.must(n.server.Close())
 	n.must(<-served)
 }
+
+// A data folder whose path is too long for its socket is told so.
+func TestLongSocket(t *testing.T) {
+	n := newNode(t, nil)
+	dir := filepath.Join(t.TempDir(), strings.Repeat("d", 120))
+	n.must(os.Mkdir(dir, 0o700))
+	if err := n.server.ListenUnix(filepath.Join(dir, "waybill.sock")); err == nil || !strings.Contains(err.Error(), "shorter") {
+		t.Errorf("%v", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("it leaves %v, %v", left, err)
+	}
+}

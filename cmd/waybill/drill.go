@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -161,8 +163,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // ensureLog sees to it that there is a log to serve: it restores it if it is told to, and says what to do if not.
 func (n *node) ensureLog(ctx context.Context, o nodeOptions) error {
-	if exists(filepath.Join(n.conf.data, "waybill.db")) {
-		return nil
+	if _, err := os.Stat(filepath.Join(n.conf.data, "waybill.db")); !errors.Is(err, fs.ErrNotExist) {
+		return err // it is there, or this user cannot see whether it is
 	}
 	if !o.restore {
 		err := fmt.Errorf("there is no log in %s: make one with waybill init", n.conf.data)
