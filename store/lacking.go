@@ -16,7 +16,7 @@ type Lacking struct {
 
 // agree destroys what the log has detached or erased, and counts those that are there, or should be.
 func (v *Vault) agree(ctx context.Context, s *ledger.State, r *Reader, done *Restored) error {
-	attached, err := r.everAttached(ctx)
+	attached, err := r.EverAttached(ctx)
 	if err != nil {
 		return err
 	}
@@ -63,8 +63,8 @@ func (v *Vault) lacking(ctx context.Context, s *ledger.State) ([]Lacking, error)
 	return none, nil
 }
 
-// everAttached is every credential that the log has attached.
-func (r *Reader) everAttached(ctx context.Context) (map[string]bool, error) {
+// EverAttached is every credential that the log has attached.
+func (r *Reader) EverAttached(ctx context.Context) (map[string]bool, error) {
 	recs, err := records(ctx, r.db, "SELECT "+recordColumns+" FROM events WHERE type = 'credential.attached'")
 	if err != nil {
 		return nil, fmt.Errorf("looking for credentials in the log: %w", err)

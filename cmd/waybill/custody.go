@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"time"
 
 	wbhttp "waybill/http"
@@ -84,7 +85,8 @@ func (n *node) reapply(ctx context.Context) error {
 		n.store.View(func(s *ledger.State) { is = s.Credential(id) != nil })
 		return is
 	}
-	if _, err := n.vault.Reconcile(ctx, live, func(id string) (bool, error) { return n.wasAttached(ctx, id) }); err != nil {
+	attached := sync.OnceValues(func() (map[string]bool, error) { return n.store.EverAttached(ctx) })
+	if _, err := n.vault.Reconcile(ctx, live, func(id string) (bool, error) { all, err := attached(); return all[id], err }); err != nil {
 		return err
 	}
 	erased, err := n.vault.EraseOrgs(ctx, func(org string) (is bool) {
@@ -106,20 +108,4 @@ func (n *node) reapply(ctx context.Context) error {
 			slog.String("file", n.conf.masterKeyFile), slog.String("former", n.conf.masterKeyFile+".old"))
 	}
 	return nil
-}
-
-// wasAttached tells whether the log has the event that attached a credential which is not there any more.
-func (n *node) wasAttached(ctx context.Context, credential string) (bool, error) {
-	for after := uint64(0); ; {
-		recs, err := n.store.Page(ctx, after, exportPage)
-		if err != nil || len(recs) == 0 {
-			return false, err
-		}
-		for _, r := range recs {
-			after = r.Position
-			if e, ok := r.Event.(*ledger.CredentialAttached); ok && e.Credential == credential {
-				return true, nil
-			}
-		}
-	}
 }
