@@ -1,7 +1,10 @@
 package store
 
 import (
+	"errors"
+	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 )
 
@@ -29,6 +32,19 @@ var writing = url.Values{
 var reading = url.Values{
 	"mode":    {"ro"},
 	"_pragma": {"busy_timeout(5000)", "query_only(1)"},
+}
+
+// private makes a file for its owner's eyes, unless it is there: SQLite would leave it to the umask, and gives the files beside it its mode.
+// Nobody has one open that this makes: closing one that SQLite has open would drop the process's locks on it.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // dsn is the file: form, the only one that honours mode, with a path that SQLite decodes again.

@@ -91,6 +91,9 @@ func OpenReports(ctx context.Context, dir string, pages Pages) (*Reports, error)
 }
 
 func openReports(ctx context.Context, path string, pages Pages) (*Reports, error) {
+	if err := private(path); err != nil {
+		return nil, err
+	}
 	// What is lost on a power failure is folded again, so nothing waits for the disk; WAL keeps the file whole.
 	write, err := sql.Open("sqlite", dsn(path, url.Values{"_txlock": {"immediate"},
 		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(NORMAL)"}}))

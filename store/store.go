@@ -173,6 +173,9 @@ func create(ctx context.Context, o Options, commands []ledger.Command) (err erro
 			err = errors.Join(err, clear())
 		}
 	}()
+	if err := private(half); err != nil {
+		return fmt.Errorf("making the log in %s: %w", o.Dir, err)
+	}
 	s, err := open(ctx, o, half)
 	if err != nil {
 		return fmt.Errorf("making the log in %s: %w", o.Dir, err)

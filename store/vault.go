@@ -5,9 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -59,10 +57,7 @@ func OpenVault(ctx context.Context, dir string, master MasterKey) (*Vault, error
 		return nil, errors.New("opening the vault: no master key")
 	}
 	path := filepath.Join(dir, vaultFile)
-	// Nobody has a file open that this makes: closing one that SQLite has open would drop the process's locks on it.
-	if f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
-		f.Close()
-	} else if !errors.Is(err, fs.ErrExist) {
+	if err := private(path); err != nil {
 		return nil, fmt.Errorf("making the vault: %w", err)
 	}
 	keys, err := newRing(master)

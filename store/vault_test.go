@@ -379,3 +379,28 @@ func TestVaultReplacedWhileOpening(t *testing.T) {
 	holds(t, v, "acme", "c1", "sk-one")
 	holds(t, v, "acme", "c1", "sk-two")
 }
+
+// Whatever the umask, and whoever may look into the folder: what a node makes there is for its owner's eyes.
+func TestFilesAreTheOwnersAlone(t *testing.T) {
+	dir := t.TempDir()
+	s := newNode(t, Options{Dir: dir}, "acme")
+	openVault(t, dir, newKey(t))
+	r, err := OpenReports(t.Context(), dir, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) < 5 {
+		t.Fatal(entries, err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %v", e.Name(), info.Mode())
+		}
+	}
+}
