@@ -53,10 +53,10 @@ func newNode(t *testing.T, plans ...ledger.Plan) *node {
 		n.pool[provider] = id
 		first = append(first, ledger.AttachCredential{Who: who, Org: ledger.Platform, Credential: id, Provider: provider, Fingerprint: "test", Use: ledger.UsePrefer})
 	}
-	if err := store.Create(t.Context(), store.Options{Dir: dir}, first); err != nil {
+	if err := store.Create(t.Context(), store.Options{Dir: dir, Ballast: -1}, first); err != nil {
 		t.Fatal(err)
 	}
-	if n.store, err = store.Open(t.Context(), store.Options{Dir: dir}); err != nil {
+	if n.store, err = store.Open(t.Context(), store.Options{Dir: dir, Ballast: -1}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { n.store.Close() })

@@ -72,66 +72,6 @@ func TestFinishWaitsForTheBooks(t *testing.T) {
 	}
 }
 
-// failures are the places where an upstream can fail, and what a caller and the books see.
-var failures = []struct {
-	name   string
-	words  string
-	stream bool
-	whole  bool   // the answer is whole: another leg gave it
-	begun  bool   // the caller had got content
-	last   string // the last event of the request
-	status int    // of the failure, if there is one
-}{
-	{"overloaded before headers, another answers", "[[sandbox fail=overloaded]]", true, false, false, "request.voided", 502},
-	{"bad request", "[[sandbox fail=bad_request]]", false, false, false, "request.voided", 400},
-	{"rate limited", "[[sandbox fail=rate_limited]]", false, false, false, "request.voided", 429},
-	{"first frame", "[[sandbox fail=server_error fail_at=first]]", true, false, false, "request.voided", 502},
-	{"after content", "[[sandbox output=60 chunks=10 fail=server_error fail_at=content]]", true, false, true, "request.settled", 0},
-	{"cut after content", "[[sandbox output=60 chunks=10 cut=content]]", true, false, true, "request.settled", 0},
-	{"cut at the end", "[[sandbox output=60 chunks=10 cut=end]]", true, false, true, "request.settled", 0},
-	{"truncated", "[[sandbox output=60 chunks=10 truncate=end]]", true, false, true, "request.settled", 0},
-	{"cut before content", "[[sandbox cut=headers]]", true, false, false, "request.voided", 502},
-	{"unary cut", "[[sandbox cut=content]]", false, false, false, "request.voided", 502},
-}
-
-func TestFailures(t *testing.T) {
-	for _, model := range models {
-		for _, tt := range failures {
-			t.Run(tt.name+" "+model, func(t *testing.T) {
-				n := newNode(t)
-				n.open("org_a", "teams")
-				more := ""
-				if tt.stream {
-					more = `,"stream":true`
-				}
-				a := n.ask(t.Context(), "org_a", model, "hello there "+tt.words, more)
-				if a.whole() {
-					t.Errorf("a cut answer looks finished: %s", a.text())
-				}
-				if a.started != tt.begun || (a.failure != nil) == tt.begun {
-					t.Fatalf("begun %v, failure %+v", a.started, a.failure)
-				}
-				if tt.begun && !strings.Contains(a.text(), `"error"`) {
-					t.Errorf("no error event: %s", a.text())
-				}
-				if !tt.begun && a.failure.Status != tt.status {
-					t.Errorf("status %d, want %d: %s", a.failure.Status, tt.status, a.failure.Message)
-				}
-				events := n.trace(a.id)
-				if last := events[len(events)-1]; string(last.Type()) != tt.last {
-					t.Errorf("the last event is %s, want %s", last.Type(), tt.last)
-				}
-				if s := n.settled(a.id); s != nil && (s.Source != ledger.UsageEstimate && s.Finish == "" || s.Attempts[0].Outcome != ledger.Cut) {
-					t.Errorf("settled %+v", s)
-				}
-				if n.holds() != 0 {
-					t.Errorf("%d holds are open", n.holds())
-				}
-			})
-		}
-	}
-}
-
 // On the auto lane a failing upstream is followed by the next, and the trace shows both.
 func TestFallback(t *testing.T) {
 	n := newNode(t)

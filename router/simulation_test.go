@@ -24,10 +24,17 @@ type past struct {
 }
 
 const (
-	pastOrg      = "org_past"
-	pastRequests = 10_000
-	pastCallers  = 64
+	pastOrg     = "org_past"
+	pastCallers = 64
 )
+
+// pastRequests is how many calls the log has at least.
+func pastRequests() int {
+	if testing.Short() {
+		return 2_000
+	}
+	return 10_000
+}
 
 var pastKeys = map[string]string{"": "", "key_a": "prod-web", "key_b": "prod-batch", "key_c": "dev"}
 
@@ -65,12 +72,12 @@ func TestSimulationReproducesTheLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := sim.Result()
-	if got.Considered < pastRequests || got.Same != got.Considered || got.Before != got.After || got.Before.Calls == 0 || len(got.Refused) != 0 {
+	if got.Considered < int64(pastRequests()) || got.Same != got.Considered || got.Before != got.After || got.Before.Calls == 0 || len(got.Refused) != 0 {
 		t.Errorf("of %d calls %d are decided as they were; they cost %+v and would have cost %+v; %v would have been refused",
 			got.Considered, got.Same, got.Before, got.After, got.Refused)
 	}
 	for _, what := range []string{"policy", "route", "narrowed", "noted", "raced", "conditions", "scores", "passed", "sticky", "origin", "byok", "platform", "auto", "manual", "embeddings", "count"} {
-		if seen[what] < pastRequests/1000 {
+		if seen[what] < int64(pastRequests())/1000 {
 			t.Errorf("the log has only %d decisions with %s", seen[what], what)
 		}
 	}
@@ -129,7 +136,7 @@ func (p *past) found() {
 func (p *past) more() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.decided < pastRequests && !p.t.Failed()
+	return p.decided < pastRequests() && !p.t.Failed()
 }
 
 // call decides, admits and resolves a call of chance.

@@ -13,7 +13,7 @@ import (
 
 // open opens a real log.
 func open(t testing.TB, first []ledger.Command) routertest.Store {
-	o := store.Options{Dir: t.TempDir()}
+	o := store.Options{Dir: t.TempDir(), Ballast: -1}
 	if err := store.Create(context.Background(), o, first); err != nil {
 		t.Fatal(err)
 	}
