@@ -219,7 +219,7 @@ func (a *attempt) stream() (done bool, failure *Failure) {
 // note takes down what a step says, and when content began.
 func (a *attempt) note(step *Chunk) {
 	before := a.received
-	a.tally.note(step)
+	a.tally.note(a.task.Org, step)
 	if a.translates {
 		a.tally.rename(step, a.name())
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -61,13 +60,13 @@ func memoryKey(org, word string) [16]byte {
 	return [16]byte(sum[:16])
 }
 
-func (m *Memory) put(org string, words []string, r *remembered) {
+func (m *Memory) put(keys [][16]byte, r *remembered) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, w := range words {
-		m.young[memoryKey(org, w)] = r
+	for _, k := range keys {
+		m.young[k] = r
 	}
-	if m.size += r.size() + 128*len(words); m.size > maxMemory {
+	if m.size += r.size() + 128*len(keys); m.size > maxMemory {
 		m.young, m.old, m.size = map[[16]byte]*remembered{}, m.young, 0
 	}
 }
@@ -85,11 +84,14 @@ func (m *Memory) find(org, word string) *remembered {
 // remember keeps of the answer of this attempt what its caller cannot bring back, and who made the seals in it.
 func (a *attempt) remember() {
 	turn := a.reply.Turn()
-	words := append(slices.Collect(maps.Keys(a.ids)), a.seals...)
-	if a.d.Memory == nil || len(words) == 0 {
+	keys := a.seals
+	for id := range a.ids {
+		keys = append(keys, memoryKey(a.task.Org, id))
+	}
+	if a.d.Memory == nil || len(keys) == 0 {
 		return
 	}
-	a.d.Memory.put(a.task.Org, words, &remembered{a.on.choice(), a.dialect, turn, a.ids, len(turn) > 0 || len(a.seals) > 0})
+	a.d.Memory.put(keys, &remembered{a.on.choice(), a.dialect, turn, a.ids, len(turn) > 0 || len(a.seals) > 0})
 }
 
 // past is what is remembered of a conversation.

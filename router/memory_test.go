@@ -22,8 +22,8 @@ func conversation(parts ...Part) *Request {
 
 func TestMemory(t *testing.T) {
 	m := NewMemory()
-	m.put("org_a", []string{"call_1", "seal"}, &remembered{leg: legA, dialect: ledger.DialectAnthropicMessages, turn: []byte(`[{}]`), sealed: true})
-	m.put("org_a", []string{"call_3"}, &remembered{leg: legB, dialect: ledger.DialectOpenAIChat})
+	m.put(keysOf("org_a", "call_1", "seal"), &remembered{leg: legA, dialect: ledger.DialectAnthropicMessages, turn: []byte(`[{}]`), sealed: true})
+	m.put(keysOf("org_a", "call_3"), &remembered{leg: legB, dialect: ledger.DialectOpenAIChat})
 	for _, tt := range []struct {
 		name, org string
 		q         *Request
@@ -49,7 +49,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	m := NewMemory()
 	turn := make([]byte, 1<<20)
 	for i := range 4 * maxMemory >> 20 {
-		m.put("org", []string{fmt.Sprint("call_", i)}, &remembered{leg: legA, turn: turn})
+		m.put(keysOf("org", fmt.Sprint("call_", i)), &remembered{leg: legA, turn: turn})
 		if i > 0 && m.find("org", fmt.Sprint("call_", i-1)) == nil {
 			t.Fatalf("call %d is forgotten when call %d comes", i-1, i)
 		}
@@ -65,7 +65,7 @@ func TestMemoryIsBounded(t *testing.T) {
 // Only the leg that said a turn gets it back, in its own dialect and under its own ids.
 func TestRecall(t *testing.T) {
 	m := NewMemory()
-	m.put("org_a", []string{"call_1"}, &remembered{leg: legA, dialect: ledger.DialectAnthropicMessages, turn: []byte(`[1]`), ids: map[string]string{"call_1": "pay:0"}, sealed: true})
+	m.put(keysOf("org_a", "call_1"), &remembered{leg: legA, dialect: ledger.DialectAnthropicMessages, turn: []byte(`[1]`), ids: map[string]string{"call_1": "pay:0"}, sealed: true})
 	q := conversation(Part{Kind: KindCall, ID: "call_1"})
 	for _, tt := range []struct {
 		leg      ledger.Choice
@@ -99,7 +99,7 @@ func TestRecall(t *testing.T) {
 func TestRecallOfOneIDTwice(t *testing.T) {
 	m := NewMemory()
 	for _, id := range []string{"call_1", "call_2"} {
-		m.put("org_a", []string{id}, &remembered{leg: legA, dialect: ledger.DialectOpenAIChat, turn: []byte(id), ids: map[string]string{id: "pay:0"}})
+		m.put(keysOf("org_a", id), &remembered{leg: legA, dialect: ledger.DialectOpenAIChat, turn: []byte(id), ids: map[string]string{id: "pay:0"}})
 	}
 	q := conversation(Part{Kind: KindCall, ID: "call_1"})
 	q.Messages = append(q.Messages, conversation(Part{Kind: KindCall, ID: "call_2"}).Messages...)
@@ -114,8 +114,8 @@ func TestRecallOfOneIDTwice(t *testing.T) {
 // Each seal stays where another leg made it. One that is forgotten is older than one that is not, and goes the way of the next.
 func TestForeign(t *testing.T) {
 	m := NewMemory()
-	m.put("org_a", []string{"a1", "a2"}, &remembered{leg: legA, sealed: true})
-	m.put("org_a", []string{"b1"}, &remembered{leg: legB, sealed: true})
+	m.put(keysOf("org_a", "a1", "a2"), &remembered{leg: legA, sealed: true})
+	m.put(keysOf("org_a", "b1"), &remembered{leg: legB, sealed: true})
 	for _, tt := range []struct{ seals, atA, atB, atC string }{
 		{"a1 b1 a2", "b1", "a1 a2", "a1 a2 b1"},
 		{"x a1 y b1 z", "b1 y", "a1 x", "a1 b1 x y"},

@@ -20,7 +20,7 @@ func (d *Dispatcher) Recall(org string, q *Request, sticky, origin ledger.Choice
 	}
 	if origin != (ledger.Choice{}) {
 		seal := "seal of " + origin.Model
-		d.Memory.put(org, []string{seal}, &remembered{leg: origin, sealed: true})
+		d.Memory.put(keysOf(org, seal), &remembered{leg: origin, sealed: true})
 		q.Messages = append(q.Messages, Message{Role: RoleAssistant, Parts: []Part{{Kind: KindReasoning, Signature: seal}}})
 	}
 }
@@ -30,3 +30,11 @@ func DemandOf(q *Request, leg Leg) ledger.Demand { return demandOf(q, leg, 0) }
 
 // Choice is the leg as the log has it.
 func (l Leg) Choice() ledger.Choice { return l.choice() }
+
+// keysOf are the keys of words within an org.
+func keysOf(org string, words ...string) (keys [][16]byte) {
+	for _, w := range words {
+		keys = append(keys, memoryKey(org, w))
+	}
+	return keys
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"waybill/ledger"
@@ -51,8 +52,8 @@ func (r *reply) Next() (Chunk, error) {
 	}
 	r.named = true
 	for _, word := range []*string{&c.ID, &c.Model, &c.Tier, &c.Native, &c.CallID, &c.Name} {
-		if *word != "" { // it goes into the log
-			*word = plain(*word, r.call.Secret, maxWord)
+		if *word != "" { // it goes into the log, and is kept: by itself, not with the whole frame that it stands in
+			*word = strings.Clone(plain(*word, r.call.Secret, maxWord))
 		}
 	}
 	return c, nil

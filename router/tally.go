@@ -16,14 +16,14 @@ type tally struct {
 	tier     string
 
 	ids   map[string]string // of its tool calls: the caller's → the provider's; nil if the caller has the provider's own
-	seals []string          // of its reasoning
+	seals [][16]byte        // of its reasoning, by their keys: they may be long
 }
 
 // maxCalls bounds how many calls and seals of one answer are remembered.
 const maxCalls = 128
 
-// note takes down what a step says.
-func (t *tally) note(c *Chunk) {
+// note takes down what a step of an answer to an org says.
+func (t *tally) note(org string, c *Chunk) {
 	if c.Content {
 		n := len(c.Text)
 		if n == 0 {
@@ -36,7 +36,7 @@ func (t *tally) note(c *Chunk) {
 	t.answered = cmp.Or(c.Model, t.answered)
 	t.tier = cmp.Or(c.Tier, t.tier)
 	if c.Signature != "" && len(t.seals) < maxCalls {
-		t.seals = append(t.seals, c.Signature)
+		t.seals = append(t.seals, memoryKey(org, c.Signature))
 	}
 }
 

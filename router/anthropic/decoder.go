@@ -3,6 +3,7 @@ package anthropic
 import (
 	"errors"
 	"io"
+	"strings"
 
 	"github.com/tidwall/gjson"
 
@@ -73,7 +74,7 @@ func (d *decoder) begin(c *router.Chunk, doc gjson.Result) {
 		d.note(index, &unit{call: -1, seal: []byte(c.Signature)})
 		c.Signature = "" // it is complete at the block's end
 	case "tool_use":
-		u := &unit{call: c.Call, input: c.Text}
+		u := &unit{call: c.Call, input: strings.Clone(c.Text)} // and not the whole frame
 		d.note(index, u)
 		c.Text = ""
 	}

@@ -1,6 +1,8 @@
 package anthropic
 
 import (
+	"strings"
+
 	"github.com/tidwall/gjson"
 
 	"waybill/router"
@@ -48,7 +50,7 @@ func (t *turn) begin(index int64, b gjson.Result) {
 	if t == nil || !t.keep(len(b.Raw)+blockCost) {
 		return
 	}
-	g := &growth{raw: b.Raw}
+	g := &growth{raw: strings.Clone(b.Raw)} // and not the whole frame
 	t.blocks = append(t.blocks, g)
 	if t.latest == nil {
 		t.latest = map[int64]*growth{}

@@ -3,6 +3,7 @@ package openai
 import (
 	"cmp"
 	"errors"
+	"strings"
 
 	"github.com/tidwall/gjson"
 
@@ -148,10 +149,10 @@ func (a *answer) piece(place int64, id string, function gjson.Result) error {
 	}
 	call := &c.list[n]
 	if call.id == "" {
-		call.id = id
+		call.id = strings.Clone(id) // what is kept is kept by itself, not with the whole frame that it stands in
 	}
 	if !call.told {
-		call.name += name
+		call.name += strings.Clone(name)
 		if call.name == "" {
 			if a.nameless += len(text); a.nameless > router.MaxTurn {
 				return errNameless
