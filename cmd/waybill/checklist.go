@@ -236,8 +236,8 @@ func (n *node) checkClock() wbhttp.Check {
 
 func (n *node) checkLog() wbhttp.Check {
 	const name = "log verified"
-	if err := n.differs.Load(); err != nil {
-		return wrong(name, (*err).Error(), "stop the node, and run waybill verify")
+	if d := n.differs.Load(); d != nil {
+		return wrong(name, "the log and what follows from it do not agree: "+d.String(), "stop the node, and run waybill verify")
 	}
 	v := n.verified.Load()
 	if v == nil {

@@ -16,6 +16,7 @@ import (
 
 	wbhttp "waybill/http"
 	"waybill/ledger"
+	"waybill/store"
 )
 
 // The command prints what it finds, in a table or as the control API does, and its status says whether something is wrong; beside a node
@@ -128,9 +129,8 @@ func TestChecklistFinds(t *testing.T) {
 	is("log verified", wbhttp.CheckUnknown, "")
 	n.verify(t.Context())
 	is("log verified", wbhttp.CheckOK, "up to position")
-	doubt := errors.New("balances differ")
-	n.differs.Store(&doubt)
-	is("log verified", wbhttp.CheckWrong, "balances differ")
+	n.differs.Store(&store.Difference{Position: 4, Table: "balances", Want: "7", Found: "8"})
+	is("log verified", wbhttp.CheckWrong, "table balances")
 
 	key := n.conf.masterKeyFile
 	inside := filepath.Join(n.conf.data, "k")

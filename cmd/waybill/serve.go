@@ -104,9 +104,9 @@ type node struct {
 	notary      *store.Notary
 	reports     *store.Reports
 	server      *wbhttp.Server
-	checker     *router.Checker    // of the credentials
-	stop        context.CancelFunc // ends the calls that are open
-	differs     atomic.Pointer[error]
+	checker     *router.Checker                  // of the credentials
+	stop        context.CancelFunc               // ends the calls that are open
+	differs     atomic.Pointer[store.Difference] // the first that a check of the log has found
 	verified    atomic.Pointer[verification]
 	within      time.Duration // how long an answer waits for the replica
 }
@@ -342,9 +342,8 @@ func (n *node) verify(ctx context.Context) {
 	case err != nil:
 		n.log.Error("the log was not verified", slog.Any("error", err))
 	case d != nil:
-		err := fmt.Errorf("the log and what follows from it do not agree; calls are not admitted until they do: %s", d)
-		n.differs.Store(&err)
-		n.log.Error("verification failed", slog.Any("error", err))
+		n.differs.Store(d)
+		n.log.Error("verification failed: the log and what follows from it do not agree; calls are not admitted until they do", slog.String("difference", d.String()))
 	default:
 		n.verified.Store(&verification{res.Head.Position, n.world.now()})
 		n.log.Info("the log is verified", slog.Uint64("position", res.Head.Position), slog.Duration("took", time.Since(began)))
@@ -353,17 +352,18 @@ func (n *node) verify(ctx context.Context) {
 
 var errDiverged = errors.New("the replica is another node's: this one must not go on, and its log says what to do")
 
-// ready is why the node must not get calls, nil if it may.
+// ready is why the node must not get calls, nil if it may. Everybody is told: what is an org's, or says where things are, stands in the
+// process's log and the operator's checklist alone.
 func (n *node) ready() error {
-	if err := n.differs.Load(); err != nil {
-		return *err
+	if d := n.differs.Load(); d != nil {
+		return fmt.Errorf("the log and what follows from it do not agree at position %d; calls are not admitted until they do, and the node's log says what differs", d.Position)
 	}
 	if err := n.notary.Err(); err != nil {
 		return err
 	}
 	if n.replication != nil {
 		if err := n.replication.Diverged(); err != nil {
-			return errDiverged // readyz is public: the log of the process says where the replica is
+			return errDiverged
 		}
 	}
 	return n.store.Stalled()

@@ -166,8 +166,11 @@ func TestLogInDoubtTakesNoCalls(t *testing.T) {
 	client := sdk(address, key)
 	_, err = client.Chat.Completions.New(t.Context(), chat("auto", "Hello"))
 	refusal(t, err, 503, "not_ready")
-	if e, ok := errors.AsType[*openai.Error](err); !ok || !strings.Contains(e.Message, "position") {
-		t.Errorf("it does not say where: %v", err)
+	if e, ok := errors.AsType[*openai.Error](err); !ok || !strings.Contains(e.Message, "position") || strings.Contains(e.Message, "messages") || strings.Contains(e.Message, "should be") {
+		t.Errorf("it does not say where, or says what: %v", err)
+	}
+	if said := fetch(t, address+"/readyz"); !strings.Contains(said, "at position") || strings.Contains(said, "should be") {
+		t.Errorf("everybody is told: %s", said)
 	}
 	if status, _, _ := s.run("", "verify"); status != exitFailed {
 		t.Errorf("verify: status %d", status)
