@@ -96,40 +96,42 @@ func (s *Server) infer(d door, c *call, w http.ResponseWriter) {
 		return
 	}
 	defer s.bodies.give(taken)
-	by, err := byOf(c.r, ledger.By{Actor: c.actor(), Cause: c.id}, body)
+	t, err := s.task(d, c, in, body)
 	if err != nil {
 		refuse(*router.FailureOf(err))
 		return
 	}
-	body, narrowed, metadata, err := router.Narrow(body, c.r.Header)
-	if err != nil {
-		refuse(*router.FailureOf(err))
-		return
-	}
-	d.Body, d.Header, d.Model = body, endToEnd(c.r.Header), c.vars["model"]
-	q, err := in.Decode(d.Incoming)
-	if err != nil {
-		refuse(*router.FailureOf(err))
-		return
-	}
-	note, err := s.note(c, metadata)
-	if err != nil {
-		refuse(*router.FailureOf(err))
-		return
-	}
-	if f := m.reserve(q); f != nil {
+	if f := m.reserve(t.Request); f != nil {
 		refuse(*f)
 		return
 	}
 	defer m.release()
 	defer s.resolve(c)
-	k := &sink{w: w, control: http.NewResponseController(w), stream: q.Stream, array: q.Array, limited: m.limited()}
-	t := router.Task{ID: c.id, By: by, Org: c.key.Org, Key: c.key.ID, Note: note, Request: q, Inbound: in,
-		Narrowed: narrowed, Settled: m.settled}
+	t.Settled = m.settled
+	k := &sink{w: w, control: http.NewResponseController(w), stream: t.Request.Stream, array: t.Request.Array, limited: m.limited()}
 	if f := s.o.Dispatcher.Do(c, t, k); f != nil {
 		m.capped(*f)
 		refuse(*f)
 	}
+}
+
+// task reads what a call asks for.
+func (s *Server) task(d door, c *call, in router.Inbound, body []byte) (t router.Task, err error) {
+	t = router.Task{ID: c.id, Org: c.key.Org, Key: c.key.ID, Inbound: in}
+	if t.By, err = byOf(c.r, ledger.By{Actor: c.actor(), Cause: c.id}, body); err != nil {
+		return t, err
+	}
+	body, narrowed, metadata, err := router.Narrow(body, c.r.Header)
+	if err != nil {
+		return t, err
+	}
+	t.Narrowed = narrowed
+	d.Body, d.Header, d.Model = body, endToEnd(c.r.Header), c.vars["model"]
+	if t.Request, err = in.Decode(d.Incoming); err != nil {
+		return t, err
+	}
+	t.Note, err = s.note(c, metadata)
+	return t, err
 }
 
 // endToEnd is a call's headers without those that it says are for this connection alone: none of them goes upstream.
