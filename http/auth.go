@@ -50,7 +50,7 @@ func (s *Server) identify(r *http.Request) (c caller, err error) {
 	}
 	secret := secretOf(r.Header)
 	if secret == "" {
-		return caller{}, errUnknownKey
+		return caller{}, errNoKey
 	}
 	if KeyLike(secret) {
 		c.key = s.key(secret)
@@ -109,9 +109,13 @@ func unknownKey(r *http.Request) error {
 	case ledger.DialectGemini:
 		header = "x-goog-api-key: wbk_…"
 	}
-	e.Message = "the key is unknown, revoked or expired: send " + header
-	if r.URL.Query().Has("key") && secretOf(r.Header) == "" {
+	switch {
+	case secretOf(r.Header) != "":
+		e.Message = "the key is unknown, revoked or expired: send " + header
+	case r.URL.Query().Has("key"):
 		e.Message = "the key is not taken from the address, where ?key= ends up in logs: send " + header
+	default:
+		e.Message = "the call has no key: send " + header
 	}
 	return &e
 }

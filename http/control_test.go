@@ -152,7 +152,8 @@ func TestLost(t *testing.T) {
 	if a := n.as("").call("GET", "/v1/nothing", "").want(404); a.text("error.code") != "not_found" {
 		t.Errorf("%s", a.body)
 	}
-	if a := n.as("").call("GET", "/v1/chat/completions", "").want(405); a.text("error.code") != "method_not_allowed" || a.header.Get("Allow") != "POST" {
+	if a := n.as("").call("GET", "/v1/chat/completions", "").want(405); a.text("error.code") != "method_not_allowed" || a.header.Get("Allow") != "POST" ||
+		!strings.HasSuffix(a.text("error.message"), "which takes POST") {
 		t.Errorf("%v %s", a.header, a.body)
 	}
 	if a := n.as("").call("GET", "/api/v1/nothing", "").want(404); a.text("code") != "not_found" || a.header.Get("Content-Type") != "application/problem+json" {
@@ -162,4 +163,11 @@ func TestLost(t *testing.T) {
 		t.Errorf("%v", a.header)
 	}
 	n.as(operatorToken).call("POST", "/api/v1/orgs", `{"name":"`+strings.Repeat("x", 2<<20)+`"}`).want(413)
+	for path, message := range map[string]string{"/v1/models": "error.message", "/v1/messages": "error.message", "/v1beta/models": "error.message", "/api/v1/orgs": "detail"} {
+		method := map[bool]string{true: "POST", false: "GET"}[path == "/v1/messages"]
+		none, wrong := n.as("").call(method, path, "").want(401).text(message), n.as("wbk_mistyped").call(method, path, "").want(401).text(message)
+		if !strings.HasPrefix(none, "the call has no key") || !strings.HasPrefix(wrong, "the key is unknown") {
+			t.Errorf("%s: %q and %q", path, none, wrong)
+		}
+	}
 }

@@ -39,6 +39,8 @@ func invalid(field, reason string) error { return &router.FieldError{Field: fiel
 
 var errForbidden = &ledger.Error{Code: ledger.CodeForbidden, Message: "this needs the operator's token, or a key of the org with scope admin where the org itself is concerned"}
 
+var errNoKey = &ledger.Error{Code: ledger.CodeUnknownKey, Message: "the call has no key and no token: send Authorization: Bearer wbk_…"}
+
 var errUnknownKey = &ledger.Error{Code: ledger.CodeUnknownKey, Message: "the key is unknown, revoked or expired: send Authorization: Bearer wbk_…"}
 
 // failureOf is an error as a caller sees it. What is nobody's fault but ours goes to the node's log, under the call's id.

@@ -70,8 +70,9 @@ func New(o Options) (*Server, error) {
 				" here: generateContent, streamGenerateContent, countTokens, embedContent and batchEmbedContents"})
 			return
 		}
-		w.Header().Set("Allow", s.allowed(r))
-		s.lost(w, r, router.Failure{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Message: r.Method + " is not for " + r.URL.Path})
+		allowed := s.allowed(r)
+		w.Header().Set("Allow", allowed)
+		s.lost(w, r, router.Failure{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Message: r.Method + " is not for " + r.URL.Path + ", which takes " + allowed})
 	})
 	return s, nil
 }
