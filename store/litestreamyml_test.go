@@ -28,14 +28,19 @@ func TestReplicaConfigOfTheRepository(t *testing.T) {
 	}
 	want := &ReplicaConfig{
 		Databases: []ReplicatedFile{
-			{filepath.Join(here, "data/waybill.db"), filepath.Join(here, "data/replica/waybill.db"), time.Second, 24 * time.Hour, 720 * time.Hour, nil},
-			{filepath.Join(here, "data/vault.db"), filepath.Join(here, "data/replica/vault.db"), time.Second, time.Hour, 24 * time.Hour, nil},
+			{filepath.Join(here, "data/waybill.db"), filepath.Join(here, "data-replica/waybill.db"), time.Second, 24 * time.Hour, 720 * time.Hour, nil},
+			{filepath.Join(here, "data/vault.db"), filepath.Join(here, "data-replica/vault.db"), time.Second, time.Hour, 24 * time.Hour, nil},
 		},
 		Levels:      []time.Duration{30 * time.Second, 5 * time.Minute, time.Hour},
 		L0Retention: time.Hour,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
+	}
+	for _, f := range got.Databases { // who deletes the data folder has the replica left
+		if strings.HasPrefix(f.Replica, filepath.Dir(f.Path)+string(filepath.Separator)) {
+			t.Errorf("%s is in the data folder", f.Replica)
+		}
 	}
 }
 
