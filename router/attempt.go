@@ -40,7 +40,8 @@ type attempt struct {
 	tally
 	first   time.Duration // from the start of the request to the first content
 	taking  time.Duration // that its caller has taken to take it
-	pending []byte        // held back: what came before content, or from the first finish reason on
+	room    Room
+	pending []byte // held back: what came before content, or from the first finish reason on
 
 	mu     sync.Mutex
 	closed bool
@@ -51,7 +52,7 @@ type attempt struct {
 const clientGone = "client_gone"
 
 func (r *run) attempt(leg Leg, trial *Trial, key secret.Text) *attempt {
-	a := &attempt{run: r, on: leg, trial: trial, secret: key, began: r.d.Now()}
+	a := &attempt{run: r, on: leg, trial: trial, secret: key, began: r.d.Now(), room: Room{rooms: &r.d.rooms, org: r.task.Org}}
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.client))
 	a.ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(w httptrace.WroteRequestInfo) {
 		if w.Err == nil {
@@ -79,6 +80,7 @@ func (a *attempt) close() {
 	if a.reply != nil {
 		a.reply.Close()
 	}
+	a.room.leave()
 	a.cancel(nil)
 	for _, stop := range a.stops {
 		stop()
@@ -141,7 +143,7 @@ func (a *attempt) open() error {
 	c := Call{
 		Request: q, Attempt: a.name(), Model: *a.on.Model, Quirks: provider.Quirks,
 		BaseURL: base, Secret: a.secret,
-		OutputCap: a.leg.Output, Client: a.d.client(a.on.Credential.Fenced()), Connect: a.timeouts.Connect, Idle: a.timeouts.Idle,
+		OutputCap: a.leg.Output, Client: a.d.client(a.on.Credential.Fenced()), Connect: a.timeouts.Connect, Idle: a.timeouts.Idle, Room: &a.room,
 	}
 	a.recall(&c, dialect)
 	if a.reply, err = a.d.Upstreams[dialect].Open(a.ctx, c); err != nil {
@@ -195,6 +197,9 @@ func (a *attempt) stream() (done bool, failure *Failure) {
 			return a.fall(errEndless)
 		}
 		for b := a.writer.Chunk(step); ; b = a.writer.More() {
+			if !a.fits(&step) {
+				return a.fall(errNoRoom)
+			}
 			if a.received > 0 && a.finish == "" {
 				a.flush(b)
 			} else if a.pending = append(a.pending, b...); len(a.pending) > maxBody {
@@ -282,6 +287,8 @@ func (a *attempt) fall(err error) (done bool, failure *Failure) {
 		return true, a.end(callerLeft(), clientGone)
 	case a.d.Stop.Err() != nil:
 		return true, a.end(&Failure{Status: http.StatusServiceUnavailable, Code: "not_ready", RetryAfter: time.Second, Message: "the node is stopping"}, "stopping")
+	case e == errNoRoom: // nor would there be for the next leg's
+		return true, a.end(&Failure{Status: http.StatusServiceUnavailable, Code: "not_ready", RetryAfter: time.Second, Message: a.said + ": try again"}, "no_room")
 	case !slices.Contains(a.decision.Settings.RetryOn, e.Class):
 		return true, a.end(a.upstreamFailed(), string(e.Class))
 	}

@@ -50,7 +50,7 @@ func (r *run) late(after time.Duration) bool {
 
 // ended tells whether a failure is that we have ended the call.
 func (a *attempt) ended(e *UpstreamError) bool {
-	return errors.Is(e, errIdle) || errors.Is(e, errTooLarge) || errors.Is(e, ErrFrameTooLarge) || error(e) == context.Cause(a.ctx)
+	return errors.Is(e, errIdle) || errors.Is(e, errTooLarge) || errors.Is(e, ErrFrameTooLarge) || e == errNoRoom || error(e) == context.Cause(a.ctx)
 }
 
 // sign is the class by which a failure counts for the health of the attempt's leg.

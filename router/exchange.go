@@ -153,6 +153,8 @@ func (r *reply) failed(err error) *UpstreamError {
 		}
 	case errors.Is(err, os.ErrDeadlineExceeded) || isTimeout(err):
 		e.Class = ClassTimeout
+	case err == errNoRoom:
+		return errNoRoom
 	case errors.Is(err, ErrFrameTooLarge), errors.Is(err, errTooLarge):
 		e.Class, e.Provoked = ClassServerError, true
 	}
@@ -181,7 +183,11 @@ func (p *patient) Read(b []byte) (int, error) {
 		}
 		defer p.watchdog.Stop()
 	}
-	return p.resp.Body.Read(b)
+	n, err := p.resp.Body.Read(b)
+	if !p.call.Room.read(n) {
+		err = errNoRoom
+	}
+	return n, err
 }
 
 // readBody reads a whole unary answer.

@@ -69,3 +69,16 @@ func (d *Dispatcher) Draining() int {
 	defer d.drains.mu.Unlock()
 	return d.drains.all
 }
+
+// MaxOrgRoom is how much of answers an org may have in memory, in bytes.
+const MaxOrgRoom = maxOrgRoom
+
+// Occupy counts so many bytes of answers of an org as being in memory, if there is room.
+func (d *Dispatcher) Occupy(org string, n int64) bool { return d.rooms.take(org, n) }
+
+// Occupied is how many bytes of answers are in memory.
+func (d *Dispatcher) Occupied() int64 {
+	d.rooms.mu.Lock()
+	defer d.rooms.mu.Unlock()
+	return d.rooms.all
+}

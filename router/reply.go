@@ -91,6 +91,7 @@ func (r *reply) readFrame() {
 		r.err = r.failed(err)
 		return
 	}
+	r.call.Room.read(-len(f.Raw)) // which its step has, and so who reads that
 	r.room = r.room[:0]
 	if err == nil && len(f.Data) > 0 {
 		r.room, err = r.envelope.Decoder.Frame(f.Data, r.room)

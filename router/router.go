@@ -31,6 +31,7 @@ type Dispatcher struct {
 	Stop context.Context
 
 	drains drains
+	rooms  rooms
 }
 
 // Timeouts bound an attempt and a request.

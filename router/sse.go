@@ -112,14 +112,18 @@ func (r *FrameReader) cut() (Frame, bool) {
 	return Frame{}, false
 }
 
-// fill reads once, into a new block if there is little room left in this one.
+// bulkSize is how large a block is, in bytes, that is kept for what is being read only if that fills half of it.
+const bulkSize = 8 * blockSize
+
+// fill reads once, into a new block if there is little room left in this one, or if this one is large for little.
 func (r *FrameReader) fill() {
 	pending := len(r.block) - r.start
 	if pending >= MaxFrame {
 		r.err = ErrFrameTooLarge
 		return
 	}
-	if cap(r.block)-len(r.block) < minRoom && pending+minRoom < MaxFrame || cap(r.block) == len(r.block) {
+	bulk := cap(r.block) > bulkSize && pending < cap(r.block)/2
+	if cap(r.block)-len(r.block) < minRoom && pending+minRoom < MaxFrame || cap(r.block) == len(r.block) || bulk {
 		block := make([]byte, pending, min(max(blockSize, 2*pending), MaxFrame))
 		copy(block, r.block[r.start:])
 		r.block, r.line, r.scan, r.start = block, r.line-r.start, r.scan-r.start, 0

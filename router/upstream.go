@@ -31,6 +31,7 @@ type Call struct {
 	Client    *http.Client
 	Connect   time.Duration // longest wait for a connection; 0: the client's own
 	Idle      time.Duration // longest wait between two bytes of the answer
+	Room      *Room         // where it is counted what is in memory of the answer; nil: nowhere
 	// Turn finds what this leg's provider said in the turn that made a tool call, as Reply.Turn gave it; nil if it is
 	// not remembered, or was said to another credential. Nil where nothing is remembered at all.
 	Turn func(callID string) []byte
