@@ -2,9 +2,11 @@ package http
 
 import (
 	"crypto/rand"
+	"fmt"
 	"net/http"
 
 	"waybill/ledger"
+	"waybill/router"
 )
 
 // key is what waybill issues to a developer, as the control API shows it. The secret itself shows once.
@@ -21,7 +23,8 @@ type key struct {
 	State        string         `json:"state"`               // active, revoked or expired
 	ExpiresAt    Time           `json:"expires_at"`
 	IssuedAt     Time           `json:"issued_at"`
-	FormerEndsAt Time           `json:"former_ends_at"` // until when the secret before a rotation still opens the key
+	FormerEndsAt Time           `json:"former_ends_at"`     // until when the secret before a rotation still opens the key
+	Warnings     []string       `json:"warnings,omitempty"` // when models are set: which of them match nothing now
 }
 
 type keys struct {
@@ -90,7 +93,19 @@ func issueKey(c *call, in newKey) (key, error) {
 		first := rec.Records[len(rec.Records)-1].Event.(*ledger.KeyIssued).Key
 		return key{}, &ledger.Error{Code: ledger.CodeRepeated, Of: first, Message: "this Idempotency-Key issued key " + first + ", whose secret showed then and never again: rotate it, or issue another"}
 	}
-	return c.keyOf(id, secret)
+	row, err := c.keyOf(id, secret)
+	row.Warnings = c.unmatched(in.Models)
+	return row, err
+}
+
+// unmatched warns of a key's patterns that match no model: it calls nothing by them.
+func (c *call) unmatched(models []string) (warnings []string) {
+	c.s.o.Books.View(func(st *ledger.State) {
+		for _, p := range router.PolicyViewOf(st, c.org).NoModel(models) {
+			warnings = append(warnings, fmt.Sprintf("models: %q matches no model of the catalogue now; aliases and auto stand for models, by whose names a key is held", p))
+		}
+	})
+	return warnings
 }
 
 // live gives a key of the call's org.
@@ -176,7 +191,9 @@ func changeKey(c *call, in keyChange) (key, error) {
 	if err != nil {
 		return key{}, err
 	}
-	return c.keyOf(k.ID, "")
+	row, err := c.keyOf(k.ID, "")
+	row.Warnings = c.unmatched(in.Models.value)
+	return row, err
 }
 
 // limits is what the change makes of what a key may do, and whether it changes any of it.

@@ -22,7 +22,7 @@ type policy struct {
 	// without the comments of the text that was set, which are not kept. Without a policy it is the defaults.
 	Document string          `json:"document"`
 	Policy   json.RawMessage `json:"policy"`
-	Warnings []policyNote    `json:"warnings,omitempty"` // of the policy that was just set
+	Warnings []policyNote    `json:"warnings,omitempty"` // what of it cannot be meant, as things are now, by its place in the document
 }
 
 // policyNote is one thing to say of a policy, and where in its text.
@@ -71,7 +71,21 @@ func policyRoutes() []route {
 	}
 }
 
-func showPolicy(c *call, _ nothing) (policy, error) { return c.policyOf() }
+// showPolicy shows the policy, and what there would be to say of it if it were set now: models go, and credentials.
+func showPolicy(c *call, _ nothing) (policy, error) {
+	out, err := c.policyOf()
+	if err != nil || out.Version == 0 {
+		return out, err
+	}
+	if out.Warnings, err = c.adrift(nil); err != nil || out.Warnings != nil {
+		return out, err
+	}
+	_, out.Warnings, err = c.parsePolicy([]byte(out.Document))
+	if p, ok := errors.AsType[*router.PolicyError](err); ok {
+		out.Warnings, err = append(p.Notes, out.Warnings...), nil
+	}
+	return out, err
+}
 
 // policyOf shows the policy of the call's org, with the names of its credentials.
 func (c *call) policyOf() (policy, error) {

@@ -134,6 +134,34 @@ func TestPolicyErrors(t *testing.T) {
 	p.call("PUT", "/api/v1/orgs/other/policy", "{}").want(404)
 }
 
+// What matches nothing, as things are now, is taken with a warning, where it is set and where it is shown.
+func TestPatternsOfNothing(t *testing.T) {
+	n := newNode(t, nil)
+	_, admin := n.open("acme", "teams", "admin")
+	p := n.as(admin)
+	const text = "aliases: {old: openai/gpt-4o}\nroutes:\n  - when: {model: \"gpt-*\"}\n  - when: {model: \"gtp-*\"}\n"
+	for _, a := range []answer{p.call("PUT", policyPath, text).want(200), p.call("GET", policyPath, "").want(200)} {
+		if a.text("warnings.0.path") != "routes[1].when.model" || a.get("warnings.0.line") == 0.0 || a.get("warnings.1") != nil {
+			t.Errorf("%s", a.body)
+		}
+	}
+	n.as(operatorToken).call("DELETE", "/api/v1/models/openai/gpt-4o", "").want(200)
+	if a := p.call("GET", policyPath, "").want(200); a.text("warnings.0.message") != "openai/gpt-4o is retired" || a.text("warnings.1.path") != "routes[1].when.model" {
+		t.Errorf("%s", a.body)
+	}
+	a := p.call("POST", "/api/v1/orgs/acme/keys", `{"name":"a","models":["gtp-*","gpt-*"]}`).want(201)
+	if !strings.Contains(a.text("warnings.0"), `"gtp-*" matches no model`) || a.get("warnings.1") != nil || a.text("key") == "" {
+		t.Errorf("%s", a.body)
+	}
+	one := "/api/v1/orgs/acme/keys/" + a.text("id")
+	if a := p.call("PATCH", one, `{"models":["openai/gtp-6"]}`).want(200); !strings.Contains(a.text("warnings.0"), `"openai/gtp-6" matches no model`) {
+		t.Errorf("%s", a.body)
+	}
+	if a := p.call("PATCH", one, `{"name":"b"}`).want(200); a.get("warnings") != nil {
+		t.Errorf("%s", a.body)
+	}
+}
+
 // Who changes what somebody else has changed meanwhile is told so.
 func TestPolicyVersions(t *testing.T) {
 	n := newNode(t, nil)

@@ -16,7 +16,8 @@ type PolicyView struct {
 	Pool      []*ledger.Credential // the platform's
 	Plan      *ledger.Plan         // the org's; nil: any
 	Auto      []string             // what the auto lane takes where the policy does not say
-	Providers []string             // of the catalogue's models
+	Models    []*ledger.Model      // the catalogue's, those that are retired too
+	Providers []string             // of these
 	Model     func(name string) *ledger.Model
 }
 
@@ -28,12 +29,32 @@ func PolicyViewOf(s *ledger.State, org string) PolicyView {
 			v.Auto = v.Plan.Pool
 		}
 	}
-	for _, m := range s.Models() {
+	v.Models = s.Models()
+	for _, m := range v.Models {
 		if !slices.Contains(v.Providers, m.Provider) {
 			v.Providers = append(v.Providers, m.Provider)
 		}
 	}
 	return v
+}
+
+// NoModel gives those of a key's patterns that match no model which is known now.
+func (v PolicyView) NoModel(patterns []string) (none []string) {
+	for _, p := range patterns {
+		if key := (&ledger.Key{Models: []string{p}}); !v.known(p, key.Allows) {
+			none = append(none, p)
+		}
+	}
+	return none
+}
+
+// known tells whether a pattern may match a model, as far as is known: what a provider has of which the catalogue has nothing is not, and
+// is called on the org's own credential.
+func (v PolicyView) known(pattern string, matches func(*ledger.Model) bool) bool {
+	provider, _, full := strings.Cut(pattern, "/")
+	return slices.ContainsFunc(v.Models, matches) || slices.ContainsFunc(v.Own, func(o *ledger.Credential) bool {
+		return !slices.Contains(v.Providers, o.Provider) && (!full || matchName(provider, o.Provider))
+	})
 }
 
 // Check tells what of a policy cannot be meant: errors, for which it must not be set, and warnings, of what is so only as things
@@ -105,6 +126,7 @@ func (c *policyCheck) route(i int) {
 			break
 		}
 	}
+	c.asked(at+".when.model", r.When.Model)
 	c.providers(at+".providers", r.Providers)
 	s := r.Settings.over(c.p.Settings.over(DefaultSettings))
 	if r.Prefer == PreferCommitment && !slices.ContainsFunc(c.v.Own, func(o *ledger.Credential) bool { return o.Commitment.Amount > 0 }) {
@@ -119,6 +141,19 @@ func (c *policyCheck) route(i int) {
 		if m := c.known.known(r.When.Model, true); m != nil && !takes(s, m) {
 			c.wrong(at+".when.model", "nothing is left for %s: providers has %s only", m.Name, joinWords(s.Providers))
 		}
+	}
+}
+
+// asked warns of a condition on the model that no name satisfies which callers have any reason to ask for.
+func (c *policyCheck) asked(at, pattern string) {
+	names := []string{ModelAuto}
+	for goal := range goals {
+		names = append(names, ModelAuto+":"+string(goal))
+	}
+	names = slices.AppendSeq(names, maps.Keys(c.p.Aliases))
+	of := func(name string) bool { return matchName(pattern, name) }
+	if pattern != "" && !slices.ContainsFunc(names, of) && !c.v.known(pattern, func(m *ledger.Model) bool { return of(m.Name) || of(m.ID) }) {
+		c.warn(at, "no model of the catalogue now, and no alias, has such a name: it matches only calls that ask for one that is neither")
 	}
 }
 

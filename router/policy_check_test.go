@@ -20,8 +20,8 @@ func platformOf(provider string) *ledger.Credential {
 	return &ledger.Credential{ID: "pool-" + provider, Org: ledger.Platform, Provider: provider, Use: ledger.UsePrefer}
 }
 
-// listed finds a model of the catalogue.
-func listed(t testing.TB) func(name string) *ledger.Model {
+// listed is the catalogue, with one model that is retired, and finds one in it.
+func listed(t testing.TB) (all []*ledger.Model, find func(name string) *ledger.Model) {
 	t.Helper()
 	commands, err := catalogue.Commands(ledger.By{})
 	if err != nil {
@@ -31,10 +31,12 @@ func listed(t testing.TB) func(name string) *ledger.Model {
 	for _, c := range commands {
 		if m, ok := c.(ledger.PublishModel); ok {
 			models[m.Model.Name], models[m.Model.ID] = &m.Model, &m.Model
+			all = append(all, &m.Model)
 		}
 	}
-	models["openai/gone"] = &ledger.Model{Name: "openai/gone", Provider: "openai", ID: "gone", Retired: true, Features: []string{ledger.FeatureChat}}
-	return func(name string) *ledger.Model { return models[name] }
+	gone := &ledger.Model{Name: "openai/gone", Provider: "openai", ID: "gone", Retired: true, Features: []string{ledger.FeatureChat}}
+	models[gone.Name] = gone
+	return append(all, gone), func(name string) *ledger.Model { return models[name] }
 }
 
 func planOf(t testing.TB, id string) *ledger.Plan {
@@ -47,9 +49,10 @@ func planOf(t testing.TB, id string) *ledger.Plan {
 }
 
 func TestPolicyCheck(t *testing.T) {
-	teams := router.PolicyView{Own: []*ledger.Credential{own("c1", "openai", ledger.UsePrefer), own("c2", "mistral", ledger.UsePrefer)},
+	models, find := listed(t)
+	teams := router.PolicyView{Models: models, Model: find, Own: []*ledger.Credential{own("c1", "openai", ledger.UsePrefer), own("c2", "mistral", ledger.UsePrefer)},
 		Pool: []*ledger.Credential{platformOf("openai"), platformOf("anthropic"), platformOf("google")}, Plan: planOf(t, "teams"),
-		Auto: []string{"openai/gpt-6-luna", "anthropic/claude-haiku-5-5", "google/gemini-2.5-flash-lite"}, Providers: []string{"openai", "anthropic", "google"}, Model: listed(t)}
+		Auto: []string{"openai/gpt-6-luna", "anthropic/claude-haiku-5-5", "google/gemini-2.5-flash-lite"}, Providers: []string{"openai", "anthropic", "google"}}
 	starter := teams
 	starter.Plan = planOf(t, "starter")
 	only := teams
@@ -76,7 +79,10 @@ func TestPolicyCheck(t *testing.T) {
 		{name: "paid after own, allowed", text: "routes:\n- paid_fallback: true\n  try:\n  - {model: gpt-6-sol, credential: byok}\n  - {model: claude-opus-5, credential: platform}\n", v: teams},
 		{name: "only", text: "routes:\n- try: [{model: gpt-6-sol, credential: platform}]\n", v: only,
 			warnings: []string{"routes[0].try[0].credential: is never taken: the org has a credential for openai that is used instead"}},
-		{name: "unreachable", text: "routes:\n- name: all\n- when: {model: x}\n", v: teams, warnings: []string{"3:3: routes[1]: never matches: whatever it would, all has matched before"}},
+		{name: "unreachable", text: "routes:\n- name: all\n- when: {model: gpt-6-sol}\n", v: teams, warnings: []string{"3:3: routes[1]: never matches: whatever it would, all has matched before"}},
+		{name: "names that callers ask for", text: "aliases: {fast: gpt-6-luna}\nroutes:\n" + whens("gpt-6-sol", "openai/*", "*/gpt-6-*", "fa*", "auto:c*", "gone", "mistral/*", "*/large", "large", "*"), v: teams},
+		{name: "names that nobody asks for", text: "aliases: {fast: gpt-6-luna}\nroutes:\n" + whens("cluade-*", "openai/gtp-6-*", "OpenAI/*", "auto:cheap", "fasst"), v: only,
+			warnings: []string{"3:17: routes[0].when.model: no model of the catalogue now, and no alias, has such a name", "routes[1].when.model: no model", "routes[2].when.model: no model", "routes[3].when.model: no model", "routes[4].when.model: no model"}},
 		{name: "covered", text: "routes:\n- when: {model: claude-*, dialect: any}\n- when: {model: claude-opus-5, key: a}\n- when: {model: claude-opus-*}\n- when: {model: \"auto:cost\"}\n- when: {model: auto}\n", v: teams,
 			warnings: []string{"3:3: routes[1]: never matches: whatever it would, routes[0]"}},
 		{name: "goals covered", text: "routes:\n- when: {model: auto}\n- when: {model: auto:cost}\n", v: teams, warnings: []string{"3:3: routes[1]: never matches"}},
@@ -96,6 +102,32 @@ func TestPolicyCheck(t *testing.T) {
 			compareNotes(t, "errors", errs, c.errs)
 			compareNotes(t, "warnings", warnings, c.warnings)
 		})
+	}
+}
+
+// whens are routes that each match the calls for one pattern of models.
+func whens(patterns ...string) (text string) {
+	for _, p := range patterns {
+		text += "- when: {model: \"" + p + "\"}\n"
+	}
+	return text
+}
+
+// A key's patterns are held against models as a call of the key is: a full pattern against full names, a bare one against bare names.
+func TestKeyPatterns(t *testing.T) {
+	v := router.PolicyView{Providers: []string{"openai", "anthropic", "google"}}
+	v.Models, v.Model = listed(t)
+	for _, p := range []string{"*", "claude-*", "gpt-6-luna", "openai/*", "*/gpt-6-luna", "gone"} {
+		if none := v.NoModel([]string{p}); none != nil {
+			t.Errorf("%s matches nothing", p)
+		}
+	}
+	if none, want := v.NoModel([]string{"cluade-*", "claude-*", "openai", "auto", "Openai/*", "mistral/*"}), []string{"cluade-*", "openai", "auto", "Openai/*", "mistral/*"}; !slices.Equal(none, want) {
+		t.Errorf("%q match nothing, not %q", none, want)
+	}
+	v.Own = []*ledger.Credential{own("c1", "mistral", ledger.UsePrefer), own("c2", "openai", ledger.UsePrefer)}
+	if none, want := v.NoModel([]string{"mistral/*", "openai/x"}), []string{"openai/x"}; !slices.Equal(none, want) {
+		t.Errorf("%q match nothing, not %q", none, want)
 	}
 }
 

@@ -21,6 +21,14 @@ type keyView struct {
 	State     string    `json:"state"`
 	ExpiresAt string    `json:"expires_at"`
 	IssuedAt  string    `json:"issued_at"`
+	Warnings  []string  `json:"warnings"`
+}
+
+// warn tells what there is to say of a key that was just issued or changed.
+func (k keyView) warn(w *work) {
+	for _, text := range k.Warnings {
+		fmt.Fprintf(w.stderr, "warning: %s\n", printable(text))
+	}
 }
 
 var keyIssue = command{
@@ -115,7 +123,10 @@ var keyLimit = command{
 			if err != nil {
 				return err
 			}
-			return show(w, answer, *asJSON, func(k keyView) error { return keyTable(w, k) })
+			return show(w, answer, *asJSON, func(k keyView) error {
+				k.warn(w)
+				return keyTable(w, k)
+			})
 		})
 	},
 }
@@ -172,6 +183,7 @@ func showSecretKey(w *work, answer json.RawMessage, err error, asJSON bool, org 
 		return err
 	}
 	return show(w, answer, asJSON, func(k keyView) error {
+		k.warn(w)
 		fmt.Fprintf(w.stderr, "key %s (%s) of %s, shown this once:\n", printable(k.Name), k.ID, printable(org))
 		w.printf("%s\n", k.Key)
 		return nil

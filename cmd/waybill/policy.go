@@ -88,6 +88,12 @@ var policyShow = command{
 				return err
 			}
 			return show(w, answer, *asJSON, func(p policyView) error {
+				for i, n := range p.Warnings {
+					if n.Line > 0 {
+						p.Warnings[i].Line++ // below the line that is printed first
+					}
+				}
+				w.warn(p.Warnings, "the policy")
 				if p.Version == 0 {
 					w.printf("# no policy is set: these are the defaults\n%s", p.Document)
 				} else {
