@@ -220,8 +220,7 @@ func detachCredential(c *call, _ nothing) (credential, error) {
 }
 
 func rotateCredential(c *call, in credentialRotation) (credential, error) {
-	vault := c.s.o.Vault
-	if vault == nil {
+	if c.s.o.Vault == nil {
 		return credential{}, errNoVault
 	}
 	k, err := c.attached(c.vars["id"])
@@ -229,29 +228,42 @@ func rotateCredential(c *call, in credentialRotation) (credential, error) {
 		return credential{}, err
 	}
 	ctx := context.WithoutCancel(c) // as in attachCredential
-	former, err := vault.Secret(ctx, k)
-	readable := err == nil // a rotation is also how an unreadable one is mended
-	print, err := vault.Put(ctx, c.org, k.ID, in.Secret)
-	if err != nil {
-		return credential{}, err
-	}
-	if _, err := c.s.o.Books.Execute(ctx, ledger.RotateCredential{Who: c.by, Org: c.org, Credential: k.ID, Fingerprint: print}); err != nil {
-		if readable {
-			if _, e := vault.Put(ctx, c.org, k.ID, former); e != nil {
-				err = errors.Join(err, e)
-			}
-		}
-		// Detached in the meantime, or its org erased: then neither secret may stay. Whoever did that deletes after its event, and so
-		// either there or here what was put back above.
-		if _, gone := c.attached(k.ID); gone != nil {
-			if e := vault.Delete(ctx, c.org, k.ID); e != nil {
-				err = errors.Join(err, e)
-			}
-		}
+	if err := c.rotate(ctx, k, in.Secret); err != nil {
 		return credential{}, err
 	}
 	if d := c.s.o.Dispatcher; d != nil {
 		d.Health.Renewed(k.ID)
 	}
 	return c.recheck(ctx, k.ID)
+}
+
+// rotate replaces the secret in the vault and in the log. One at a time does: else the vault could have the secret of one rotation and
+// the log the fingerprint of another, or one that is refused could put back what is outdated.
+func (c *call) rotate(ctx context.Context, k *ledger.Credential, to secret.Text) error {
+	c.s.rotations.Lock()
+	defer c.s.rotations.Unlock()
+	vault := c.s.o.Vault
+	former, err := vault.Secret(ctx, k)
+	readable := err == nil // a rotation is also how an unreadable one is mended
+	print, err := vault.Put(ctx, c.org, k.ID, to)
+	if err != nil {
+		return err
+	}
+	_, err = c.s.o.Books.Execute(ctx, ledger.RotateCredential{Who: c.by, Org: c.org, Credential: k.ID, Fingerprint: print})
+	if err == nil {
+		return nil
+	}
+	if readable {
+		if _, e := vault.Put(ctx, c.org, k.ID, former); e != nil {
+			err = errors.Join(err, e)
+		}
+	}
+	// Detached in the meantime, or its org erased: then neither secret may stay. Whoever did that deletes after its event, and so
+	// either there or here what was put back above.
+	if _, gone := c.attached(k.ID); gone != nil {
+		if e := vault.Delete(ctx, c.org, k.ID); e != nil {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
 }

@@ -4,14 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	wbhttp "waybill/http"
 	"waybill/ledger"
 	"waybill/ledger/secret"
+	"waybill/router"
 	"waybill/store"
 )
 
@@ -217,5 +221,55 @@ func TestRotateVault(t *testing.T) {
 	}
 	if again := op.call("POST", "/api/v1/vault/rotate", `{"dry_run":true}`).want(200); again.text("master") != a.text("master") {
 		t.Errorf("%s", again.body)
+	}
+}
+
+// turns are a vault and books that notice when a rotation begins before the last one has ended.
+type turns struct {
+	wbhttp.Vault
+	router.Books
+	open, overlaps *atomic.Int64
+}
+
+func (t turns) Put(ctx context.Context, org, credential string, s secret.Text) (string, error) {
+	if t.open.Add(1) > 1 {
+		t.overlaps.Add(1)
+	}
+	return t.Vault.Put(ctx, org, credential, s)
+}
+
+func (t turns) Execute(ctx context.Context, c ledger.Command) (ledger.Receipt, error) {
+	if _, is := c.(ledger.RotateCredential); is {
+		defer t.open.Add(-1)
+	}
+	return t.Books.Execute(ctx, c)
+}
+
+// Of rotations at one time, the vault and the log end with the same.
+func TestRotationsTakeTurns(t *testing.T) {
+	at := turns{open: &atomic.Int64{}, overlaps: &atomic.Int64{}}
+	n := newNode(t, func(o *wbhttp.Options) {
+		at.Vault, at.Books = o.Vault, o.Books
+		o.Vault, o.Books = at, at
+	})
+	org, key := n.open("acme", "teams", "admin")
+	id := n.as(key).call("POST", "/api/v1/orgs/acme/credentials", `{"provider":"openai","secret":"sk-first"}`).want(201).text("id")
+	at.open.Store(0) // what was attached counts for nothing
+	at.overlaps.Store(0)
+	var all sync.WaitGroup
+	for i := range 16 {
+		all.Go(func() {
+			n.as(key).call("POST", "/api/v1/orgs/acme/credentials/"+id+"/rotate", fmt.Sprintf(`{"secret":"sk-%d"}`, i)).want(200)
+		})
+	}
+	all.Wait()
+	if at.overlaps.Load() > 0 {
+		t.Errorf("%d rotations began before the last one had ended", at.overlaps.Load())
+	}
+	var now *ledger.Credential
+	n.store.View(func(s *ledger.State) { now = s.Credential(id) })
+	has, err := at.Vault.Secret(t.Context(), now)
+	if n.must(err); now.Org != org || store.Fingerprint(has) != now.Fingerprint {
+		t.Errorf("the vault has %s, and the log %s", store.Fingerprint(has), now.Fingerprint)
 	}
 }

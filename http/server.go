@@ -33,6 +33,7 @@ type Server struct {
 
 	keyNames  keyNames
 	simulator simulator
+	rotations sync.Mutex // of credentials
 
 	calls   calls
 	closing chan struct{} // closed when the node drains: streams of the control API end
