@@ -45,7 +45,11 @@ func (d *replicated) keepHouse(ctx context.Context) error {
 	if d.way.whole.Swap(true) {
 		return nil
 	}
-	return d.store.Open(ctx)
+	err := d.store.Open(ctx)
+	if err != nil {
+		d.way.whole.Store(false) // or the next round would take it for done
+	}
+	return err
 }
 
 // reachReplica is how long a start waits for the replica.

@@ -343,3 +343,23 @@ func TestReplicationLogsOnlyWarnings(t *testing.T) {
 		t.Errorf("logged %q", s)
 	}
 }
+
+// Housekeeping that could not begin, since the round was given up, begins with the next one.
+func TestHousekeepingBeginsLater(t *testing.T) {
+	dir, _, c := small(t)
+	r, err := Replicate(t.Context(), c, filepath.Join(dir, logFile), filepath.Join(dir, vaultFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(context.Background()) })
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 2 {
+		if err := r.dbs[0].keepHouse(over); !errors.Is(err, context.Canceled) {
+			t.Errorf("in a round that is over: %v", err)
+		}
+	}
+	if err := r.dbs[0].keepHouse(t.Context()); err != nil || !r.dbs[0].way.whole.Load() {
+		t.Errorf("in the next one: %v", err)
+	}
+}
