@@ -131,7 +131,7 @@ func (n *Notary) openKey(ctx context.Context, of *SignedCheckpoint) error {
 	secret, err := n.v.Get(ctx, nodeSecrets, signingKey)
 	if errors.Is(err, ErrNoSecret) {
 		if of != nil && of.Epoch >= n.epoch && !n.o.NewKey {
-			return fmt.Errorf("the vault has no signing key, and the log was signed up to position %d: vault.db is an older copy or another node's; put the newest back, or go on with a new key, which whoever checks receipts must be told, by waybill serve --accept-new-key", of.Position)
+			return fmt.Errorf("the vault has no signing key, and the log was signed up to position %d: vault.db is new, an older copy or another node's; put the newest back, or make the node anew from its replica with waybill restore; or go on without its secrets, and with a new key, which whoever checks receipts must be told, by waybill serve --accept-new-key", of.Position)
 		}
 		var private string
 		if private, _, err = sumnote.GenerateKey(rand.Reader, keyName(n.identity)); err != nil {

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -207,5 +208,38 @@ func TestExportIsEnough(t *testing.T) {
 	}
 	if got := hex.EncodeToString(level[0]); got != c.Hash {
 		t.Errorf("the hash of what is exported is %s, and signed is %s", got, c.Hash)
+	}
+}
+
+// A replica that has lost the end of the log does not pass for one that has all that was signed: the vault's copy of the last checkpoint tells.
+func TestSignedPastTheEnd(t *testing.T) {
+	s := newSite(t)
+	config := s.replicated()
+	s.must("org", "open", "acme", "--plan", "starter")
+	_, stop := s.serve()
+	stop()
+	if out := s.must("verify", "--from-replica"); !strings.Contains(out, "extends all that was signed") || strings.Contains(out, "ends early") {
+		t.Errorf("%s", out)
+	}
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths := regexp.MustCompile(`path: (\S+)`).FindAllStringSubmatch(string(text), -1)
+	older := filepath.Join(t.TempDir(), "waybill.db")
+	if err := os.CopyFS(older, os.DirFS(paths[1][1])); err != nil {
+		t.Fatal(err)
+	}
+	_, stop = s.serve()
+	s.must("credit", "purchase", "acme", "5.00", "--reference", "r")
+	stop()
+	if err := os.WriteFile(config, []byte(strings.Replace(string(text), paths[1][1], older, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := s.must("verify", "--from-replica"); !strings.Contains(out, "ends early: this log lacks ") || strings.Contains(out, "extends all") {
+		t.Errorf("%s", out)
+	}
+	if out := s.elsewhere().must("restore", "--from", config); !strings.Contains(out, ", past its end") {
+		t.Errorf("%s", out)
 	}
 }

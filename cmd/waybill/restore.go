@@ -145,7 +145,11 @@ func restoredTable(w *work, r store.Restored, key string) error {
 	t.row("log", fmt.Sprintf("%s, the last of %s UTC, verified", counted(int64(r.From), "event"), second(r.At.String())))
 	t.row("head", r.Head)
 	if r.Signed > 0 {
-		t.row("signed", fmt.Sprintf("%s, extended by the log; the last is of position %d", counted(int64(r.Held), "checkpoint"), r.Signed))
+		past := ""
+		if r.Signed > r.From {
+			past = ", past its end"
+		}
+		t.row("signed", fmt.Sprintf("%s, extended by the log; the last is of position %d%s", counted(int64(r.Held), "checkpoint"), r.Signed, past))
 	}
 	t.row("epoch", fmt.Sprintf("%d begins with event %d", r.Epoch, r.From+1))
 	t.row("missing", missingText(r))

@@ -141,7 +141,11 @@ func report(w *work, res store.VerifyResult, head *store.SavedHead, asJSON bool)
 		w.printf("ok: the log continues the saved head at position %d\n", head.Position)
 	}
 	if c := res.Checkpoint; c != nil {
-		w.printf("ok: the log extends all that was signed of it, %s; the last is of position %d, in epoch %d\n", counted(int64(res.Checkpoints), "checkpoint"), c.Position, c.Epoch)
+		if n := c.Position - min(c.Position, res.Head.Position); n > 0 { // a copy, or a log that was restored to an earlier moment
+			w.printf("ends early: this log lacks %s of those that were signed; the last checkpoint is of position %d, in epoch %d\n", counted(int64(n), "event"), c.Position, c.Epoch)
+		} else {
+			w.printf("ok: the log extends all that was signed of it, %s; the last is of position %d, in epoch %d\n", counted(int64(res.Checkpoints), "checkpoint"), c.Position, c.Epoch)
+		}
 	}
 	w.printf("head %s\n", res.Head)
 	return nil
