@@ -14,10 +14,6 @@ import (
 	"time"
 )
 
-func contextFor(t *testing.T, d time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(t.Context(), d)
-}
-
 // heard is a log that may be read while it is written.
 type heard struct {
 	mu  sync.Mutex
