@@ -30,7 +30,10 @@ func TestChecklist(t *testing.T) {
 	s.env = append(s.env, "WAYBILL_LITESTREAM="+replicatedTo(t, s.data(), t.TempDir()))
 	url, stop := s.serve()
 	until(t, "it takes calls", func() bool { return ready(url) })
-	s.must("drill")
+	until(t, "the replica has it, and a drill succeeds", func() bool {
+		status, _, _ := s.run("", "drill")
+		return status == exitOK
+	})
 	var v checklistView
 	until(t, "all is known and nothing is wrong", func() bool {
 		status, out, _ := s.run("", "checklist", "--json")
