@@ -13,13 +13,11 @@ import (
 
 // simCaller is one call of a developer's.
 type simCaller struct {
-	s       *sim
-	life    *life
-	org     simOrg
-	dialect string
-	stream  bool
-	leave   context.CancelFunc
-	ended   atomic.Bool
+	asking
+	s     *sim
+	life  *life
+	leave context.CancelFunc
+	ended atomic.Bool
 
 	header http.Header
 	mu     sync.Mutex
@@ -40,32 +38,61 @@ var simDialects = map[string]struct{ path, streamed, body, finish string }{
 		`{"contents":[{"role":"user","parts":[{"text":%q}]}]}`, `"finishReason":"`},
 }
 
+// asking is what a call says. Said again under the same Idempotency-Key, it is the same call.
+type asking struct {
+	org            *simOrg
+	dialect, model string
+	prompt, once   string
+	stream         bool
+}
+
+// simPrompt begins what every call says; the org follows, by which an upstream knows whose it should be.
+const simPrompt = "A call of "
+
 // call begins a call, and goes on while it is open.
 func (s *sim) call() {
-	org, _ := oneOf(s.rand, s.orgs)
+	if len(s.keyed) > 0 && s.chance(8) {
+		again, _ := oneOf(s.rand, s.keyed)
+		s.count("calls again")
+		s.begins(again)
+		return
+	}
+	s.callOf(&s.orgs[s.rand.IntN(len(s.orgs))])
+}
+
+func (s *sim) callOf(org *simOrg) {
 	dialect, _ := oneOf(s.rand, []string{"chat", "responses", "messages", "gemini"})
 	model, _ := oneOf(s.rand, org.models)
-	c := &simCaller{s: s, life: s.life, org: org, dialect: dialect, stream: s.chance(2), header: http.Header{}}
-	prompt := fmt.Sprintf("Call %d. [[sandbox output=%d]]", len(s.callers), 1+s.rand.IntN(60))
-	d := simDialects[dialect]
-	path, body := d.path, fmt.Sprintf(d.body, model, c.stream, prompt)
-	if dialect == "gemini" {
-		if c.stream {
+	a := asking{org: org, dialect: dialect, model: model, stream: s.chance(2),
+		prompt: fmt.Sprintf("%s%s [[sandbox output=%d]]", simPrompt, org.name, 1+s.rand.IntN(org.output))}
+	if s.chance(6) {
+		a.once = fmt.Sprint("again-", s.rand.IntN(12)) // which another may have said something else under
+		s.keyed = append(s.keyed, a)
+	}
+	s.begins(a)
+}
+
+func (s *sim) begins(a asking) {
+	c := &simCaller{asking: a, s: s, life: s.life, header: http.Header{}}
+	d := simDialects[a.dialect]
+	path, body := d.path, fmt.Sprintf(d.body, a.model, a.stream, a.prompt)
+	if a.dialect == "gemini" {
+		if a.stream {
 			path = d.streamed
 		}
-		path, body = fmt.Sprintf(path, model), fmt.Sprintf(d.body, prompt)
+		path, body = fmt.Sprintf(path, a.model), fmt.Sprintf(d.body, a.prompt)
 	}
 	ctx, cancel := context.WithCancel(s.t.Context())
 	c.leave = cancel
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, path, strings.NewReader(body))
-	r.Header.Set("Authorization", "Bearer "+org.key)
-	if s.chance(8) {
-		r.Header.Set("Idempotency-Key", fmt.Sprint("again-", s.rand.IntN(5)))
+	r.Header.Set("Authorization", "Bearer "+a.org.key)
+	if a.once != "" {
+		r.Header.Set("Idempotency-Key", a.once)
 	}
 	s.mu.Lock()
 	s.callers = append(s.callers, c)
 	s.mu.Unlock()
-	s.tell("a call of %s in %s, stream %t, for %s", org.name, dialect, c.stream, model)
+	s.tell("a call of %s in %s, stream %t, for %s %s", a.org.name, a.dialect, a.stream, a.model, a.once)
 	s.count("calls")
 	server := s.node.server
 	go func() {
@@ -92,7 +119,7 @@ func (c *simCaller) Write(b []byte) (int, error) {
 		return 0, errReset
 	}
 	if finished := c.take(b); finished {
-		c.s.held(c.id) // before the caller can have read it
+		c.s.held(c) // before the caller can have read it
 	}
 	return len(b), nil
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,50 +18,58 @@ import (
 type simBooks struct {
 	head     uint64
 	at       ledger.Instant
+	epoch    uint64
 	requests map[string]*simRequest
-	lots     map[string]int64 // by lot: what is left, held or not, in nano-dollars
-	bought   []bought         // that were acknowledged
-	whole    []simHeld        // answers that a caller holds whole
-	said     uint64           // the highest position that anybody was told of
-	replica  uint64           // where the replica is known to be
+	keys     map[string][]string // by org and Idempotency-Key: the requests that were admitted under it
+	money    simMoney
+	bought   []bought   // that were acknowledged
+	returned []returned // likewise
+	whole    []simHeld  // answers that a caller holds whole
+	said     uint64     // the highest position that anybody was told of
+	replica  uint64     // where the replica is known to be
 }
 
-// simHeld is a request whose answer a caller holds whole, and a position by which it was settled.
+// simHeld is a request whose answer a caller holds whole, under which key it was asked, and a position by which it was settled.
 type simHeld struct {
-	id string
-	by uint64
+	id, once string
+	by       uint64
 }
 
 // simRequest is what the log has of a request.
 type simRequest struct {
 	legs     int
+	leg      ledger.Leg // the latest
+	at       ledger.Instant
 	resolved ledger.Type
 	settled  *ledger.RequestSettled
 	org      string
-	held     map[holding]int64
+	held     map[pot]int64
 }
 
-// holding is what a request holds from: a unit, and a period or a lot.
-type holding struct {
-	unit ledger.Unit
-	id   string
-}
-
-func (q *simRequest) hold(draws []ledger.Draw, sign int64) {
+func (q *simRequest) hold(draws []ledger.Draw) {
+	q.held = map[pot]int64{}
 	for _, d := range draws {
-		q.held[holding{d.Unit, d.ID}] += sign * d.Amount
+		q.held[pot{q.org, d.Unit, d.ID}] += d.Amount
 	}
 }
 
 // bought is a purchase, the lot that it was answered with, and a position by which it was in the log.
 type bought struct {
-	org, once, body, lot string
-	by                   uint64
+	org, id, once, body, lot string
+	amount                   ledger.Nano
+	by                       uint64
+}
+
+// returned is a refund, likewise.
+type returned struct {
+	reference string
+	by        uint64
 }
 
 // again forgets what was read, since the log may be another now.
 func (b *simBooks) again(s *sim) {
-	b.head, b.at, b.requests, b.lots = 0, 0, map[string]*simRequest{}, map[string]int64{}
+	b.head, b.at, b.epoch, b.requests, b.keys = 0, 0, 1, map[string]*simRequest{}, map[string][]string{}
+	b.money.clear()
 	b.read(s)
 	if b.head < b.said {
 		s.fail("the log ends at %d, and somebody was told of %d", b.head, b.said)
@@ -66,6 +77,11 @@ func (b *simBooks) again(s *sim) {
 	for _, h := range b.whole {
 		if r := b.requests[h.id]; r == nil || r.resolved != "request.settled" {
 			s.fail("a caller holds the whole answer to %s, and the log has %+v of it", h.id, r)
+		}
+	}
+	for _, r := range b.returned {
+		if !b.money.back[r.reference] {
+			s.fail("the refund %s was acknowledged, and the log has none", r.reference)
 		}
 	}
 	for _, p := range b.bought {
@@ -80,6 +96,7 @@ func (b *simBooks) again(s *sim) {
 func (b *simBooks) lose(s *sim, position uint64) {
 	b.said = min(b.said, position)
 	b.bought = slices.DeleteFunc(b.bought, func(p bought) bool { return p.by > position })
+	b.returned = slices.DeleteFunc(b.returned, func(r returned) bool { return r.by > position })
 	b.whole = slices.DeleteFunc(b.whole, func(h simHeld) bool { return h.by > position })
 	s.calls = slices.DeleteFunc(s.calls, func(x *exchange) bool { return x.by > position })
 }
@@ -112,61 +129,55 @@ func (b *simBooks) event(s *sim, r *ledger.Record) {
 		s.fail("event %d of %d follows %d of %d", r.Position, r.At, b.head, b.at)
 	}
 	b.head, b.at = r.Position, r.At
-	b.credit(r.Event)
+	b.value(s, r)
+	if e, ok := r.Event.(*ledger.LogRestored); ok {
+		if e.Epoch != b.epoch+1 || e.From != r.Position-1 {
+			s.fail("event %d begins epoch %d from %d on, in epoch %d", r.Position, e.Epoch, e.From, b.epoch)
+		}
+		b.epoch = e.Epoch
+	}
 	id := r.Request()
 	if id == "" {
 		return
 	}
 	q := b.requests[id]
 	if e, ok := r.Event.(*ledger.RequestAdmitted); ok && (q == nil || q.resolved != "") {
-		q = &simRequest{legs: 1, org: r.Stream, held: map[holding]int64{}}
-		q.hold(e.Held, 1)
+		b.once(s, r, id)
+		q = &simRequest{legs: 1, leg: e.Leg, at: r.At, org: r.Stream}
+		q.hold(e.Held)
 		b.requests[id] = q
+		b.solvent(s, r, q)
 		return
 	}
-	if q == nil || q.resolved != "" {
-		s.fail("event %d, %s, is of %s, of which the log has %+v", r.Position, r.Type, id, q)
+	if q == nil || q.resolved != "" || q.org != r.Stream {
+		s.fail("event %d, %s of %s, is of %s, of which the log has %+v", r.Position, r.Type, r.Stream, id, q)
 	}
 	switch e := r.Event.(type) {
 	case *ledger.RequestAdmitted:
 		s.fail("event %d admits %s again", r.Position, id)
 	case *ledger.RequestExtended:
 		q.legs++
-		q.hold(e.Released, -1)
-		q.hold(e.Held, 1)
+		q.leg, q.at = e.Leg, r.At
+		q.hold(e.Held)
+		b.takes(s, r, nil, e.Expired)
+		b.solvent(s, r, q)
 	case *ledger.RequestSettled:
+		b.billed(s, r, q, e)
 		q.resolved, q.settled, q.held = r.Type, e, nil
-	default:
-		q.resolved, q.held = r.Type, nil
-	}
-}
-
-// credit follows what is left of each lot.
-func (b *simBooks) credit(e ledger.Event) {
-	take := func(draws []ledger.Draw) {
-		for _, d := range draws {
-			if d.Unit == ledger.USD {
-				b.lots[d.ID] -= d.Amount
-			}
-		}
-	}
-	switch e := e.(type) {
-	case *ledger.CreditPurchased:
-		b.lots[e.Lot] += int64(e.Amount)
-	case *ledger.CreditExpired:
-		b.lots[e.Lot] -= int64(e.Amount)
-	case *ledger.CreditRefunded:
-		b.lots[e.Lot] -= int64(e.Taken)
-	case *ledger.RequestExtended:
-		take(e.Expired)
-	case *ledger.RequestSettled:
-		take(e.Draws)
-		take(e.Expired)
+		b.takes(s, r, e.Draws, e.Expired)
 	case *ledger.RequestVoided:
-		take(e.Expired)
+		q.resolved, q.held = r.Type, nil
+		b.takes(s, r, nil, e.Expired)
 	case *ledger.RequestInterrupted:
-		take(e.Draws)
-		take(e.Expired)
+		all := map[pot]int64{}
+		for _, d := range e.Draws {
+			all[pot{r.Stream, d.Unit, d.ID}] += d.Amount
+		}
+		if e.Rule != s.conf.recovery || e.Rule == ledger.RuleVoid && len(all) > 0 || e.Rule == ledger.RuleCaptureHeld && !maps.Equal(all, q.held) {
+			s.fail("event %d takes %v by the rule %s, in place of %s: held was %v", r.Position, e.Draws, e.Rule, s.conf.recovery, q.held)
+		}
+		q.resolved, q.held = r.Type, nil
+		b.takes(s, r, e.Draws, e.Expired)
 	}
 }
 
@@ -187,6 +198,9 @@ func (s *sim) arrived(x *exchange) {
 			s.fail("call %q goes upstream after its caller has got %q", x.attempt, c.body.String())
 		}
 	}
+	if _, n, _ := bytes.Cut(x.body, []byte(simPrompt)); !bytes.HasPrefix(n, fmt.Appendf(nil, "%s ", s.orgOf(q.org).name)) {
+		s.fail("call %q goes upstream for %s, and says %s", x.attempt, q.org, n)
+	}
 	for _, other := range s.calls {
 		if other.attempt == x.attempt {
 			s.fail("call %q goes upstream twice", x.attempt)
@@ -198,7 +212,8 @@ func (s *sim) arrived(x *exchange) {
 }
 
 // held is told of each answer that looks finished, before its caller has it.
-func (s *sim) held(id string) {
+func (s *sim) held(c *simCaller) {
+	id := c.id
 	defer s.caught()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -206,7 +221,13 @@ func (s *sim) held(id string) {
 	if q := s.books.requests[id]; q == nil || q.settled == nil {
 		s.fail("the answer to %s ends before the log has its bill: %+v", id, q)
 	}
-	s.books.whole = append(s.books.whole, simHeld{id, s.books.head})
+	h := simHeld{id, c.org.name + " " + c.once, s.books.head}
+	for _, other := range s.books.whole {
+		if c.once != "" && other.once == h.once {
+			s.fail("callers hold two answers under the key %q: %s and %s", h.once, other.id, id)
+		}
+	}
+	s.books.whole = append(s.books.whole, h)
 	s.count("whole answers")
 }
 
@@ -215,7 +236,12 @@ func (s *sim) check() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.books.read(s)
-	sums, lots, held := map[ledger.Unit]int64{}, map[string]int64{}, map[string]map[holding]int64{}
+	for _, c := range s.callers {
+		if c.ended.Load() && c.status == http.StatusInternalServerError && c.life == s.life {
+			s.fail("a call of %s is answered with %s", c.org.name, c.body.String())
+		}
+	}
+	sums, left, held := map[ledger.Unit]int64{}, map[pot]int64{}, map[pot]int64{}
 	s.node.store.View(func(st *ledger.State) {
 		head, _ := st.Head()
 		if head != s.books.head {
@@ -231,14 +257,10 @@ func (s *sim) check() {
 			if b.Amount < 0 {
 				s.fail("%s is at %d %s", a, b.Amount, b.Unit)
 			}
-			if a.Kind == "credit" {
-				lots[a.ID] += b.Amount
-			}
+			p := pot{a.Org, b.Unit, a.ID}
+			left[p] += b.Amount
 			if a.Held {
-				if held[a.Org] == nil {
-					held[a.Org] = map[holding]int64{}
-				}
-				held[a.Org][holding{b.Unit, a.ID}] += b.Amount
+				held[p] += b.Amount
 			}
 		}
 		open := 0
@@ -249,10 +271,8 @@ func (s *sim) check() {
 					s.fail("%s is open, and not in the node's memory", id)
 				}
 			}
-			for h, n := range q.held {
-				if n != 0 {
-					held[q.org][h] -= n
-				}
+			for p, n := range q.held {
+				held[p] -= n
 			}
 		}
 		if n := len(st.Holds()); n != open {
@@ -264,16 +284,14 @@ func (s *sim) check() {
 			s.fail("the balances in %s sum to %d", unit, sum)
 		}
 	}
-	for lot, left := range s.books.lots {
-		if lots[lot] != left {
-			s.fail("lot %s has %d nano-dollars, by its events %d", lot, lots[lot], left)
+	for p, n := range s.books.money.left {
+		if left[p] != n {
+			s.fail("%s has %d %s of %q, by its events %d", p.org, left[p], p.unit, p.id, n)
 		}
 	}
-	for org, all := range held {
-		for h, n := range all {
-			if n != 0 {
-				s.fail("%s holds %d %s of %q more than its open requests", org, n, h.unit, h.id)
-			}
+	for p, n := range held {
+		if n != 0 {
+			s.fail("%s holds %d %s of %q more than its open requests", p.org, n, p.unit, p.id)
 		}
 	}
 	s.callers = slices.DeleteFunc(s.callers, func(c *simCaller) bool { return c.ended.Load() })

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"waybill/ledger"
 	"waybill/router/sandbox"
 	"waybill/store"
 )
@@ -17,27 +19,39 @@ import (
 // simOrg is an org, and how its developers call.
 type simOrg struct {
 	name   string
+	id     string
 	key    string
+	cap    int64 // of its key, in tokens a day; 0: none
+	output int   // tokens that it asks for at most
 	models []string
 }
 
 // found opens the orgs that the script is about: on plan tokens, on credit, on both, on a key of its own.
 func (s *sim) found() {
-	s.must("POST", "/plans", `{"id":"credit-only","lanes":["auto","manual"],"credit":true}`)
+	s.must("POST", "/plans", `{"id":"credit-only","lanes":["auto","manual"],"credit":true,"markup_bps":733}`)
 	s.must("POST", "/plans", `{"id":"small","lanes":["auto","manual"],"tokens":900,"output":400,"credit":true}`) // soon used up
 	all := []string{"auto", "openai/gpt-6-luna", "anthropic/claude-haiku-5-5", "google/gemini-2.5-flash-lite"}
 	for _, o := range []struct {
-		name, plan string
-		models     []string
-	}{{"plan", "small", all}, {"credit", "credit-only", all}, {"free", "free", []string{"auto"}}, {"own", "free", all}} {
-		s.must("POST", "/orgs", fmt.Sprintf(`{"name":%q,"plan":%q}`, o.name, o.plan))
+		name, plan, caps string
+		output           int
+		models           []string
+	}{{"plan", "small", "", 60, all}, {"credit", "credit-only", "", 60, all}, {"free", "free", "", 60, []string{"auto"}}, {"own", "free", "", 60, all},
+		{"capped", "credit-only", `,"caps":[{"unit":"tok","amount":2000,"window":"day"}]`, 500, all}} {
+		org := simOrg{name: o.name, output: o.output, models: o.models}
+		if o.caps != "" {
+			org.cap = 2000
+		}
+		var opened struct{ ID string }
 		var key struct{ Key string }
-		if err := json.Unmarshal(s.must("POST", "/orgs/"+o.name+"/keys", `{"name":"k","scopes":["inference"]}`), &key); err != nil {
+		if err := errors.Join(json.Unmarshal(s.must("POST", "/orgs", fmt.Sprintf(`{"name":%q,"plan":%q}`, o.name, o.plan)), &opened),
+			json.Unmarshal(s.must("POST", "/orgs/"+o.name+"/keys", `{"name":"k","scopes":["inference"]`+o.caps+`}`), &key)); err != nil {
 			s.fail("%v", err)
 		}
-		s.orgs = append(s.orgs, simOrg{o.name, key.Key, o.models})
+		org.id, org.key = opened.ID, key.Key
+		s.orgs = append(s.orgs, org)
 	}
-	s.must("POST", "/orgs/credit/credits", `{"kind":"purchase","amount_usd":"0.40","reference":"first"}`)
+	s.pays(s.purchase(&s.orgs[1], 400_000_000, ""))
+	s.pays(s.purchase(&s.orgs[4], 400_000_000, ""))
 	for _, p := range []string{"openai", "anthropic"} {
 		s.must("POST", "/orgs/own/credentials", fmt.Sprintf(`{"provider":%q,"name":%q,"secret":"sk-own-%s"}`, p, p, p))
 	}
@@ -61,6 +75,9 @@ func (s *sim) control(method, path, body, once string) (int, []byte) {
 	}
 	rec := httptest.NewRecorder()
 	s.node.server.ServeHTTP(rec, r)
+	if rec.Code == http.StatusInternalServerError {
+		s.fail("%s %s %s: %s", method, path, body, rec.Body)
+	}
 	return rec.Code, rec.Body.Bytes()
 }
 
@@ -76,12 +93,15 @@ var simTable = []struct {
 	{4, (*sim).callerLeaves},
 	{8, (*sim).timePasses},
 	{2, (*sim).clockSteps},
+	{8, (*sim).clockIsRight},
+	{3, (*sim).comesDue},
 	{6, (*sim).buys},
 	{2, (*sim).refunds},
 	{2, (*sim).changesPlan},
 	{2, (*sim).setsPolicy},
 	{4, (*sim).suspends},
 	{3, (*sim).diskFills},
+	{9, (*sim).diskHasSpace},
 	{4, (*sim).diskFails},
 	{2, (*sim).crashes},
 	{1, (*sim).restarts},
@@ -161,13 +181,33 @@ func (s *sim) timePasses() {
 	time.Sleep(d)
 }
 
-// clockSteps has the wall clock jump, or jump back to where it should be.
-func (s *sim) clockSteps() {
-	if s.skew.Load() != 0 {
-		s.tell("the clock is right again")
-		s.skew.Store(0)
-		return
+// comesDue lets time pass up to the very instant at which some credit expires or a period ends, and has its org call then.
+func (s *sim) comesDue() {
+	next, after := s.nextEnd()
+	if next != nil {
+		s.tell("%s pass, until something of %s ends", after, next.name)
+		s.count("ends met")
+		time.Sleep(after)
+		s.callOf(next)
 	}
+}
+
+func (s *sim) nextEnd() (next *simOrg, after time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := ledger.InstantOf(s.now())
+	for i := range s.orgs {
+		for p, ends := range s.books.money.ends {
+			if d := time.Duration(ends - now); p.org == s.orgs[i].id && d > 0 && d < time.Hour && s.books.money.left[p] > 0 && (next == nil || d < after) {
+				next, after = &s.orgs[i], d
+			}
+		}
+	}
+	return next, after
+}
+
+// clockSteps has the wall clock jump.
+func (s *sim) clockSteps() {
 	jump := s.rand.Int64N(int64(4*time.Hour)) - int64(2*time.Hour)
 	if s.chance(2) {
 		jump /= 100
@@ -177,43 +217,11 @@ func (s *sim) clockSteps() {
 	s.count("steps of the clock")
 }
 
-// buys buys credit, sometimes with a payment that was booked before: then the answer is the first one's.
-func (s *sim) buys() {
-	org, _ := oneOf(s.rand, s.orgs[:2])
-	n := len(s.books.bought)
-	if n > 0 && s.chance(3) {
-		n = s.rand.IntN(n)
+// clockIsRight has it jump back to where it should be.
+func (s *sim) clockIsRight() {
+	if s.skew.Swap(0) != 0 {
+		s.tell("the clock is right again")
 	}
-	b := bought{org: org.name, once: fmt.Sprint("payment-", n), body: fmt.Sprintf(`{"kind":"purchase","amount_usd":"%d.%02d","reference":"pay-%d"}`, s.rand.IntN(2), 1+s.rand.IntN(99), n)}
-	if s.chance(4) {
-		b.body = strings.Replace(b.body, "}", fmt.Sprintf(`,"expires_at":%q}`, s.now().Add(time.Hour).UTC().Format(time.RFC3339)), 1)
-	}
-	if n < len(s.books.bought) {
-		b = s.books.bought[n]
-	}
-	status, answer := s.control("POST", "/orgs/"+b.org+"/credits", b.body, b.once)
-	s.tell("%s buys credit as %s: %d", b.org, b.once, status)
-	if status/100 != 2 {
-		return
-	}
-	s.count("purchases")
-	s.books.read(s)
-	if b.lot, b.by = lotOf(answer), s.books.head; n == len(s.books.bought) {
-		s.books.bought = append(s.books.bought, b)
-	} else if b.lot != s.books.bought[n].lot {
-		s.fail("the same payment is answered with lot %s, then with %s", s.books.bought[n].lot, b.lot)
-	} else {
-		s.count("purchases again")
-	}
-}
-
-func (s *sim) refunds() {
-	b, ok := oneOf(s.rand, s.books.bought)
-	if !ok {
-		return
-	}
-	status, answer := s.control("POST", "/orgs/"+b.org+"/credits/"+b.lot+"/refund", fmt.Sprintf(`{"reference":"back-%s"}`, b.once), "refund-"+b.once)
-	s.tell("%s is refunded %s: %d %s", b.org, b.once, status, firstLine(answer))
 }
 
 func firstLine(b []byte) string {
@@ -251,15 +259,16 @@ func (s *sim) suspends() {
 }
 
 func (s *sim) diskFills() {
-	if s.disk.pages.Load() != 0 {
-		s.tell("the disk has space again")
-		s.disk.pages.Store(0)
-		time.Sleep(2 * time.Second)
-		return
-	}
 	s.tell("the disk is full")
 	s.count("full disks")
 	s.disk.pages.Store(1)
+}
+
+func (s *sim) diskHasSpace() {
+	if s.disk.pages.Swap(0) != 0 {
+		s.tell("the disk has space again")
+		time.Sleep(2 * time.Second)
+	}
 }
 
 func (s *sim) diskFails() {
@@ -334,6 +343,9 @@ func (s *sim) loses() {
 	s.moveTo(s.disk.left())
 	s.books.lose(s, done.From)
 	s.start()
+	if s.books.epoch != done.Epoch {
+		s.fail("the restored log is in epoch %d, and it was said to begin %d", s.books.epoch, done.Epoch)
+	}
 }
 
 var _ http.ResponseWriter = (*simCaller)(nil)

@@ -76,7 +76,7 @@ func TestSimulationReplays(t *testing.T) {
 func simulate(t *testing.T, seed uint64) *sim {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	cryptotest.SetGlobalRandom(t, seed)
-	s := &sim{home: t.TempDir(), rand: rand.New(rand.NewPCG(seed, 0)), counts: map[string]int{}}
+	s := &sim{home: t.TempDir(), rand: rand.New(rand.NewPCG(seed, 0)), counts: map[string]int{}, asked: map[string]*bought{}}
 	synctest.Test(t, func(t *testing.T) {
 		s.t = t
 		s.play()
@@ -85,7 +85,7 @@ func simulate(t *testing.T, seed uint64) *sim {
 }
 
 // simSteps is how much happens under a seed.
-const simSteps = 120
+const simSteps = 200
 
 // sim is a world with a node in it.
 type sim struct {
@@ -93,8 +93,10 @@ type sim struct {
 	home   string
 	rand   *rand.Rand
 	told   []string // the script so far
-	counts map[string]int
-	broken error // the first of what may not be
+	broken error    // the first of what may not be
+
+	tallying sync.Mutex
+	counts   map[string]int
 
 	begun time.Time
 	skew  atomic.Int64 // of the wall clock, in nanoseconds
@@ -114,6 +116,9 @@ type sim struct {
 	calls   []*exchange // all there have been
 	callers []*simCaller
 	orgs    []simOrg
+	keyed   []asking           // that were said under an Idempotency-Key
+	asked   map[string]*bought // by payment: what was asked for it
+	pending *bought            // of which it is not known whether it happened
 	books   simBooks
 }
 
@@ -170,6 +175,9 @@ func (s *sim) begin() {
 	if s.conf, err = configure(nil, env); err != nil {
 		s.fail("%v", err)
 	}
+	if s.chance(2) {
+		s.conf.recovery = ledger.RuleCaptureHeld
+	}
 	s.replicated = s.chance(4)
 	s.moveTo(s.folder())
 	if _, err := create(s.t.Context(), s.conf, s.newEventID); err != nil {
@@ -201,16 +209,19 @@ func (s *sim) newEventID() [16]byte { return s.id(&s.eventIDs) }
 // start opens the folder, as serve does.
 func (s *sim) start() {
 	s.life = &life{}
+	woke := time.Now()
 	s.disk.next(s)
 	n, err := openNode(s.t.Context(), s.conf, nodeOptions{log: slog.New(slog.DiscardHandler), acceptClock: true, serves: true, replicate: s.replicated, world: world{
-		now: s.now, elapsed: func() time.Duration { return time.Since(s.begun) }, newID: func() uuid.UUID { return s.id(&s.ids) }, eventID: func() uuid.UUID { return s.newEventID() },
+		now: s.now, elapsed: func() time.Duration { return time.Since(woke) }, newID: func() uuid.UUID { return s.id(&s.ids) }, eventID: func() uuid.UUID { return s.newEventID() },
 		disk: store.Disk{Pages: s.disk.pages.Load, Sync: s.disk.sync}, ballast: -1, transport: &wire{s, s.life},
 	}})
 	if err != nil {
 		s.fail("the node does not start: %v", err)
 	}
 	s.node = n
+	time.Sleep(time.Millisecond) // replication begins with a round of its own accord, and one that is asked for at that instant may be it or not
 	s.books.again(s)
+	s.verify()
 }
 
 // died starts the node again if its log failed.
@@ -314,6 +325,9 @@ func (s *sim) finish() {
 	})
 	s.end()
 	s.start() // what was open is resolved
+	for s.pending != nil {
+		s.pays(*s.pending)
+	}
 	s.reconcile()
 	s.end()
 	s.verify()
@@ -332,7 +346,11 @@ func (s *sim) tell(format string, args ...any) {
 	s.told = append(s.told, fmt.Sprintf("%9.3fs %s", time.Since(s.begun).Seconds(), fmt.Sprintf(format, args...)))
 }
 
-func (s *sim) count(what string) { s.counts[what]++ }
+func (s *sim) count(what string) {
+	s.tallying.Lock()
+	defer s.tallying.Unlock()
+	s.counts[what]++
+}
 
 func (s *sim) script() string { return strings.Join(s.told, "\n") }
 
