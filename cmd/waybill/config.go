@@ -131,7 +131,7 @@ var nodeSettings = []setting{
 		c.drillInterval = d
 		return nil
 	}},
-	{"durability", "WAYBILL_DURABILITY", "durability", "`MODE` of answers: local, durable on this machine's disk; money, for what moves credit in the replica too; replicated, for everything, which is experimental (default local)",
+	{"durability", "WAYBILL_DURABILITY", "durability", "`MODE` of answers: local, durable on this machine's disk; money, for what moves credit in the replica too; replicated, for everything (default local)",
 		func(c *config, v string) error {
 			switch d := durability(v); d {
 			case durableHere, durableMoney, durableAll:
