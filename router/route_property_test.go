@@ -342,6 +342,9 @@ func TestRouteForbids(t *testing.T) {
 			one(t)
 		}
 	})
+	if testing.Short() { // rapid draws a fifth of the cases then
+		return
+	}
 	if kinds["byok"] < 50 || kinds["platform"] < 50 || len(refusals) < 12 {
 		t.Errorf("too little was met to say much: legs %v, reasons %v", kinds, refusals)
 	}
