@@ -34,6 +34,9 @@ import (
 // WAYBILL_SEEDS is how many seeds are run, WAYBILL_SEED runs that one alone and tells its script.
 func TestSimulation(t *testing.T) {
 	seeds, one := uint64(25), os.Getenv("WAYBILL_SEED")
+	if testing.Short() {
+		seeds = 5
+	}
 	if s := os.Getenv("WAYBILL_SEEDS"); s != "" {
 		seeds, _ = strconv.ParseUint(s, 10, 64)
 	}
@@ -61,7 +64,11 @@ func TestSimulation(t *testing.T) {
 
 // TestSimulationReplays plays a script twice: the same happens, up to the last byte of the log.
 func TestSimulationReplays(t *testing.T) {
-	for seed := range uint64(6) {
+	seeds := uint64(6)
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range seeds {
 		first, again := simulate(t, seed).told, simulate(t, seed).told
 		for i, line := range first {
 			if i == len(again) || again[i] != line {
